@@ -1,0 +1,1 @@
+"""Layer 4: operations under PyTorch's names, written with primitives."""

@@ -1,0 +1,132 @@
+"""Conversions between dtypes and devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.autograd.modes import mode
+from flambeau.autograd.node import AccumulateGrad, Node, _next
+from flambeau.base import dtypes
+from flambeau.base.errors import ArgumentTypeError, explain
+from flambeau.device.base import backend, device
+from flambeau.ops.promotion import to_dtype
+from flambeau.primitives import elementwise
+from flambeau.tensor.creation import transfer
+from flambeau.tensor.tensor import Tensor, wrap
+
+
+class TransferBackward(Node):
+    """Brings a gradient back to the device where the input was."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, parent: Node, source: device) -> None:
+        self.parents, self.seq, self.hooks, self.trace, self.source = (parent,), _next(), None, None, source
+
+    def apply(self, g: Any, needed: Any) -> Any:
+        return (g.to(self.source),)
+
+
+def to_device(x: Tensor, where: device) -> Tensor:
+    """x on another device; gradients flow back."""
+    if x.device == where:
+        return x
+    moved = transfer(x, where)
+    if x._node is not None and mode.grad:
+        moved._node = TransferBackward(x._node, x.device)
+    return moved
+
+
+def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """Converted to a dtype and/or device: `x.to(fb.float64)`, `x.to("cuda")`, `x.to(other)`, `x.to("cuda", fb.float16)`.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([1, 2]).to(fb.float32)
+    tensor([1., 2.])
+    """
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, dtypes.dtype) or a in (float, int, bool, complex):
+            dtype = a
+        elif isinstance(a, bool):
+            non_blocking = a
+        elif a is not None:
+            device = a
+    out = input
+    if device is not None:
+        out = to_device(out, _device(device))
+    if dtype is not None:
+        out = to_dtype(out, dtypes.as_dtype(dtype, "to"))
+    return elementwise.copy(out) if copy and out is input else out
+
+
+def _device(value: Any) -> device:
+    try:
+        return value if isinstance(value, device) else device(value)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(explain("to", expected="a dtype, a device or a tensor", got=repr(value))) from None
+
+
+def cpu(input: Tensor) -> Tensor:
+    """On the CPU."""
+    return to_device(input, device("cpu"))
+
+
+def cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """On an NVIDIA GPU."""
+    return to_device(input, _device("cuda" if device is None else device))
+
+
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """In the dtype of `other`."""
+    return to_dtype(input, other.dtype)
+
+
+def _caster(d: dtypes.dtype, name: str) -> Any:
+    def method(input: Tensor, memory_format: Any = None) -> Tensor:
+        return to_dtype(input, d)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"Converted to {d.name}."
+    return method
+
+
+CASTS = {
+    "float": dtypes.float32,
+    "double": dtypes.float64,
+    "half": dtypes.float16,
+    "bfloat16": dtypes.bfloat16,
+    "long": dtypes.int64,
+    "int": dtypes.int32,
+    "short": dtypes.int16,
+    "char": dtypes.int8,
+    "byte": dtypes.uint8,
+    "bool": dtypes.bool_,
+    "cfloat": dtypes.complex64,
+    "cdouble": dtypes.complex128,
+}
+casts = {name: _caster(d, name) for name, d in CASTS.items()}
+
+
+def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, or the tensor converted."""
+    if dtype is None:
+        names = {v: k for k, v in {**CASTS, "float": dtypes.float32}.items()}
+        return f"flambeau.{names.get(input.dtype, input.dtype.name).capitalize()}Tensor"
+    if isinstance(dtype, str) and dtype.endswith("Tensor"):
+        dtype = CASTS[dtype.rpartition(".")[2].removesuffix("Tensor").lower()]
+    return to_dtype(input, dtypes.as_dtype(getattr(dtype, "dtype", dtype)))
+
+
+def pin_memory(input: Tensor, device: Any = None) -> Tensor:
+    """A page-locked copy in host memory, from which copies to a GPU overlap with work."""
+    from flambeau.device.base import _backends
+
+    owner = _backends.get("cuda") or backend(input.device)
+    return wrap(owner.pin(input._a)) if hasattr(owner, "pin") else input
+
+
+def is_leaf_node(node: Any) -> bool:
+    """Whether a node belongs to a leaf."""
+    return isinstance(node, AccumulateGrad)

@@ -1,0 +1,98 @@
+"""`bind`: the single entry point of every operation.
+
+The type of the input arrays chooses the executor (a device, vmap's batching, ...). Higher layers install themselves in `state`: how to
+wrap an array in a tensor, how to record an operation for autograd, and an interceptor that sees every call (graph capture).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flambeau.base.errors import ArgumentError, DtypeError, FlambeauError, IndexingError, explain
+from flambeau.base.shapes import broadcast_error
+from flambeau.device.base import executor_for, executors
+from flambeau.primitives.value import Value, link_view
+
+Interceptor = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class State:
+    """What the layers above have installed."""
+
+    __slots__ = ("interceptor", "record", "wrap")
+    interceptor: Interceptor | None
+    wrap: Callable[[Any], Any]
+    record: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+
+
+state = State()
+state.interceptor = None
+
+
+def bind(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Run a primitive on tensors (and, for elementwise ones, Python numbers) and return tensors."""
+    interceptor = state.interceptor
+    if interceptor is not None:
+        return interceptor(prim, inputs, params)
+    return execute(prim, inputs, params)
+
+
+def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Run now, on the executor of the inputs' arrays, and record for autograd."""
+    arrays = []
+    kind: Any = None
+    mixed = record = False
+    for x in inputs:
+        if isinstance(x, Value):
+            a = x._a
+            arrays.append(a)
+            t = type(a)
+            if t is not kind:
+                mixed = kind is not None
+                kind = t
+            if x._node is not None:
+                record = True
+        else:
+            arrays.append(x)
+    try:
+        executor = executor_for(prim.name, {type(x._a) for x in inputs if isinstance(x, Value)}) if mixed else executors[kind]
+        result = executor.run(prim, arrays, inputs, params)
+    except FlambeauError:
+        raise
+    except (ValueError, TypeError, IndexError, ArithmeticError, KeyError) as error:
+        raise kernel_error(prim, arrays, params, error) from error
+    if type(result) is tuple:
+        out = tuple([state.wrap(r) for r in result])
+    else:
+        out = state.wrap(result)
+        if prim.view:
+            link_view(inputs[0], out)
+    if record and prim.rules is not None:
+        state.record(prim, inputs, params, out)
+    return out
+
+
+def kernel_error(prim: Any, arrays: list[Any], params: dict[str, Any], error: Exception) -> FlambeauError:
+    """Say which operation failed on what, in place of the array library's words alone."""
+    shaped = [a for a in arrays if hasattr(a, "shape")]
+    if "broadcast" in str(error) and prim.elementwise:
+        return broadcast_error(prim.name, [a.shape for a in shaped])
+    operands = ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else repr(a) for a in arrays)
+    given = operands + "".join(f", {k}={v!r}" for k, v in params.items())
+    if isinstance(error, IndexError):
+        return IndexingError(explain(prim.name, expected="indices within the axis", got=f"{given} ({error})"))
+    if isinstance(error, TypeError) or "dtype" in str(error):
+        return DtypeError(explain(prim.name, expected="operands it supports", got=f"{given} ({error})", hint="convert with .to(dtype)"))
+    return ArgumentError(explain(prim.name, expected="operands that it can take", got=f"{given} ({error})"))
+
+
+@contextmanager
+def intercept(interceptor: Interceptor | None) -> Iterator[None]:
+    """Send every operation to `interceptor(prim, inputs, params)` within the block; None lets them run."""
+    previous, state.interceptor = state.interceptor, interceptor
+    try:
+        yield
+    finally:
+        state.interceptor = previous

@@ -1,0 +1,62 @@
+"""Rows of convolution over 1 to 3 spatial axes (kernels/conv.py): x (N, C, *spatial), w (O, C / groups, *kernel).
+
+The three products of a convolution (output, gradient of the input, gradient of the weight) are each other's derivatives.
+`padding` is a (low, high) pair per spatial axis.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.primitives.prim import primitive
+
+
+def out_sizes(sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+    """Output sizes of a sliding window."""
+    return tuple(
+        (n + lo + hi - d * (k - 1) - 1) // s + 1 for n, k, s, (lo, hi), d in zip(sizes, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def _conv_rule(x: Any, w: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    return (x.shape[0], w.shape[0], *out_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)), x.dtype
+
+
+conv = primitive(
+    "conv",
+    "x w",
+    kernel="conv.conv",
+    rule=_conv_rule,
+    vjp=(
+        lambda g, w, x_shape, stride, padding, dilation, groups: conv_input_grad(
+            g, w, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+        lambda g, x, w_shape, stride, padding, dilation, groups: conv_weight_grad(
+            x, g, weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+    ),
+)
+conv_input_grad = primitive(  # also the transposed convolution
+    "conv_input_grad",
+    "y w",
+    kernel="conv.conv_input_grad",
+    rule=lambda y, w, input_shape, stride, padding, dilation, groups: (input_shape, y.dtype),
+    vjp=(
+        lambda g, w, stride, padding, dilation, groups: conv(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups),
+        lambda g, y, w_shape, stride, padding, dilation, groups: conv_weight_grad(
+            g, y, weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+    ),
+)
+conv_weight_grad = primitive(
+    "conv_weight_grad",
+    "x y",
+    kernel="conv.conv_weight_grad",
+    rule=lambda x, y, weight_shape, stride, padding, dilation, groups: (weight_shape, x.dtype),
+    vjp=(
+        lambda g, y, x_shape, stride, padding, dilation, groups: conv_input_grad(
+            y, g, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+        lambda g, x, stride, padding, dilation, groups: conv(x, g, stride=stride, padding=padding, dilation=dilation, groups=groups),
+    ),
+)
