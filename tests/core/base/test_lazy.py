@@ -34,10 +34,15 @@ def run(tmp_path: Path):
 
     def execute(code: str) -> str:
         # Through a stand-in package, because flambeau/__init__.py itself is not under test.
-        begin = f"import sys, types; f = types.ModuleType('flambeau'); f.__path__ = [{str(SOURCE / 'flambeau')!r}]; sys.modules['flambeau'] = f\n"
+        begin = f"""
+            import sys, types
+            stand_in = types.ModuleType("flambeau")
+            stand_in.__path__ = [{str(SOURCE / "flambeau")!r}]
+            sys.modules["flambeau"] = stand_in
+        """
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", begin + textwrap.dedent(code)],
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(begin) + textwrap.dedent(code)],
             env=environment,
             capture_output=True,
             text=True,
