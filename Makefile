@@ -16,7 +16,7 @@ PYTEST := $(PY) -m pytest -q
 PACKAGES := -e 'packages/core[plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
 SOURCES := packages/core/src packages/vision/src packages/audio/src packages/text/src packages/rl/src
 
-.PHONY: help demo test test-slow test-gpu test-parity parity-env check fix format lint types layers shape packages hygiene import-time docs bench lock clean
+.PHONY: help demo test test-slow test-gpu test-parity have-torch check fix format lint types layers shape packages hygiene import-time docs bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,12 +33,10 @@ test-slow: $(VENV)/tools ## build the wheels and install each alone in an empty 
 test-gpu: $(VENV)/tools ## the tests that need a CUDA GPU
 	$(PYTEST) -m gpu
 
-parity-env: $(VENV)/installed ## an environment with PyTorch for the comparisons; fails where pip does not find that build
-	test -f $(PARITY)/installed || { rm -rf $(PARITY) && $(PYTHON) -m venv $(PARITY) && \
-	$(PARITY_PY) -m pip install --quiet --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
-	$(PARITY_PY) -m pip install --quiet --quiet --constraint constraints.txt '$(TORCH)' --group test $(PACKAGES) && touch $(PARITY)/installed; }
+have-torch: $(VENV)/installed ## whether pip finds the build of PyTorch that the comparisons are written for
+	$(PY) -m pip install --quiet --quiet --dry-run --no-deps --ignore-installed '$(TORCH)'
 
-test-parity: ## comparisons with PyTorch (after make parity-env)
+test-parity: $(PARITY)/installed ## comparisons with PyTorch, in an environment of their own
 	$(ONE_THREAD) $(PARITY_PY) -m pytest -q -n $(WORKERS) tests/parity
 
 check: format lint types layers shape packages hygiene import-time docs ## everything below that is not a test
@@ -92,4 +90,10 @@ $(VENV)/installed: constraints.txt $(wildcard packages/*/pyproject.toml)
 
 $(VENV)/tools: $(VENV)/installed pyproject.toml
 	$(PY) -m pip install --quiet --quiet --constraint constraints.txt --group dev
+	@touch $@
+
+$(PARITY)/installed: $(VENV)/installed pyproject.toml
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY_PY) -m pip install --quiet --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(PARITY_PY) -m pip install --quiet --quiet --constraint constraints.txt '$(TORCH)' --group test $(PACKAGES)
 	@touch $@

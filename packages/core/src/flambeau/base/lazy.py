@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -85,8 +84,11 @@ def _install_finder(package: str, domains: frozenset[str]) -> None:
     sys.meta_path.insert(0, _DomainFinder(package, domains))
 
 
-class _DomainFinder(MetaPathFinder):
-    """Resolves `flambeau.vision[.x]` to the module `flambeau_vision[.x]`."""
+class _DomainFinder:
+    """Resolves `flambeau.vision[.x]` to the module `flambeau_vision[.x]`.
+
+    Python asks by duck typing; deriving from importlib.abc would cost 10 ms of imports for nothing.
+    """
 
     def __init__(self, package: str, domains: frozenset[str]) -> None:
         self.package = package
@@ -104,10 +106,11 @@ class _DomainFinder(MetaPathFinder):
         real = find_spec(f"{self.package}_{domain}{dot}{rest}")
         if real is None:
             return None
-        return ModuleSpec(fullname, _AliasLoader(real.name), is_package=real.submodule_search_locations is not None)
+        loader: Any = _AliasLoader(real.name)
+        return ModuleSpec(fullname, loader, is_package=real.submodule_search_locations is not None)
 
 
-class _AliasLoader(Loader):
+class _AliasLoader:
     """Loads a module under a second name: the same object, untouched."""
 
     def __init__(self, real_name: str) -> None:
