@@ -81,4 +81,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def missing_extra(what: str, package: str, install: str) -> MissingExtra:
     """The error for a feature whose optional dependency is absent; `install` is the pip argument."""
-    return MissingExtra(explain(what, expected=f"the package {package!r}", got="an environment without it", hint=f'pip install "{install}"'))
+    return MissingExtra(
+        explain(what, expected=f"the package {package!r}", got="an environment without it", hint=f'pip install "{install}"')
+    )
