@@ -166,7 +166,7 @@ def sum_pool_grad(xp: Any, g: Array, *, input_shape: Sequence[int], kernel: Sequ
         shape = list(g.shape)
         shape[at] = max(size + lo, _reach(size, m, k, s, 1))
         into = xp.zeros(tuple(shape), dtype=g.dtype)
-        for (tap,) in ((t[1:] for t in taps((k,), (s,), (1,), (m,)))):
+        for _, tap in taps((k,), (s,), (1,), (m,)):
             into[_on_axis(tap, at)] += g
         g = into[_on_axis(slice(lo, lo + size), at)]
     return xp.ascontiguousarray(g).astype(dtype, copy=False)
@@ -251,9 +251,10 @@ def adaptive_max_pool(xp: Any, x: Array, *, output_size: Sequence[int]) -> tuple
     positions = list(itertools.product(*(range(r.shape[1]) for r in rows)))
     grids = [np.ix_(*(r[:, j] for r, j in zip(rows, position))) for position in positions]
     best, which = _running_max(xp, (x[(..., *(xp.asarray(i) for i in grid))] for grid in grids), None)
-    flat = xp.asarray(np.stack([_ravel(grid, spatial) for grid in grids]))
-    return best.astype(dtype, copy=False), xp.take_along_axis(flat[(slice(None), *(None,) * (x.ndim - dims))].reshape(
-        len(grids), *(1,) * (x.ndim - dims), *output_size), which[None], axis=0)[0]
+    flat, length = xp.asarray(np.stack([_ravel(grid, spatial) for grid in grids])), math.prod(output_size)
+    planes = math.prod(x.shape[:-dims])
+    index = flat.reshape(len(grids), length)[which.reshape(planes, length), xp.arange(length)]
+    return best.astype(dtype, copy=False), index.reshape(which.shape)
 
 
 def _ravel(grid: Sequence[np.ndarray], spatial: Sequence[int]) -> np.ndarray:
