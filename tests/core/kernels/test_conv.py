@@ -22,7 +22,8 @@ def loop_conv(x, w, stride, padding, dilation, groups):
     result = np.zeros((x.shape[0], w.shape[0], *out), dtype=np.result_type(x, w))
     for o, position in itertools.product(range(w.shape[0]), itertools.product(*map(range, out))):
         channels = slice(o // per_group * w.shape[1], (o // per_group + 1) * w.shape[1])
-        window = x[(slice(None), channels, *(slice(p * s, p * s + d * (k - 1) + 1, d) for p, s, d, k in zip(position, stride, dilation, kernel)))]
+        at = tuple(slice(p * s, p * s + d * (k - 1) + 1, d) for p, s, d, k in zip(position, stride, dilation, kernel))
+        window = x[(slice(None), channels, *at)]
         result[(slice(None), o, *position)] = (window * w[o]).sum(axis=tuple(range(1, window.ndim)))
     return result
 

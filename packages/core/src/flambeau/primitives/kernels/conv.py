@@ -44,8 +44,8 @@ def conv_transpose_output_shape(x_shape: Sequence[int], w_shape: Sequence[int], 
     (8, 4, 32)
     """
     if len(x_shape) != len(w_shape) or len(x_shape) < 3 or x_shape[1] != w_shape[0] or groups < 1 or w_shape[0] % groups:
-        raise ShapeError(explain("conv_transpose", expected="input (N, O, *spatial) and weight (O, C // groups, *kernel) with O divisible by "
-                                 f"groups {groups}", got=f"{tuple(x_shape)} and {tuple(w_shape)}"))
+        raise ShapeError(explain("conv_transpose", expected="input (N, O, *spatial) and weight (O, C // groups, *kernel) with O divisible "
+                                 f"by groups {groups}", got=f"{tuple(x_shape)} and {tuple(w_shape)}"))
     sizes = zip(x_shape[2:], w_shape[2:], stride, as_pairs(padding), output_padding, dilation, strict=True)
     out = tuple((n - 1) * s - lo - hi + d * (k - 1) + extra + 1 for n, k, s, (lo, hi), extra, d in sizes)
     if any(n < 1 for n in out):

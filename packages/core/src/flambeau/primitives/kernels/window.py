@@ -71,12 +71,14 @@ def max_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int],
     """
     pads, dims = as_pairs(padding), len(kernel)
     if any(2 * p > d * (k - 1) + 1 for pair, k, d in zip(pads, kernel, dilation) for p in pair):
-        raise ShapeError(explain("max_pool", expected="padding of at most half the (dilated) kernel", got=f"padding {pads}, kernel {tuple(kernel)}"))
+        raise ShapeError(explain("max_pool", expected="padding of at most half the (dilated) kernel",
+                                 got=f"padding {pads}, kernel {tuple(kernel)}"))
     out = pool_output_shape(x.shape, kernel=kernel, stride=stride, padding=pads, dilation=dilation, ceil_mode=ceil_mode)[-dims:]
     spatial, dtype = x.shape[-dims:], x.dtype
     (x,) = to_work(x)
     padded = _padded(xp, x, out, kernel, stride, pads, dilation, _lowest(x.dtype))
-    best, which = _running_max(xp, (padded[tap] for tap in taps(kernel, stride, dilation, out)), _first_inside(xp, out, kernel, stride, pads, dilation))
+    first = _first_inside(xp, out, kernel, stride, pads, dilation)
+    best, which = _running_max(xp, (padded[tap] for tap in taps(kernel, stride, dilation, out)), first)
     base, step = _flat_positions(xp, out, spatial, kernel, stride, pads, dilation)
     return best.astype(dtype, copy=False), base + step[which]
 
@@ -123,7 +125,8 @@ def _running_max(xp: Any, views: Iterator[Array], first: Array | None) -> tuple[
     return best, which
 
 
-def _first_inside(xp: Any, out: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs, dilation: Sequence[int]) -> Array | None:
+def _first_inside(xp: Any, out: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs,
+                  dilation: Sequence[int]) -> Array | None:
     """The first kernel position (row-major number) of each window that lies inside the input; None when that is always 0."""
     if not any(lo > 0 for lo, _ in pads):
         return None
@@ -247,7 +250,7 @@ def adaptive_max_pool(xp: Any, x: Array, *, output_size: Sequence[int]) -> tuple
     for n, m in zip(spatial, output_size):
         start, end = adaptive_ranges(n, m)
         longest = int((end - start).max()) if m else 1
-        rows.append(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))              # short windows repeat their last position
+        rows.append(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))          # short windows repeat their last position
     positions = list(itertools.product(*(range(r.shape[1]) for r in rows)))
     grids = [np.ix_(*(r[:, j] for r, j in zip(rows, position))) for position in positions]
     best, which = _running_max(xp, (x[(..., *(xp.asarray(i) for i in grid))] for grid in grids), None)
@@ -286,7 +289,8 @@ def fold(xp: Any, columns: Array, output_size: Sequence[int], kernel: Sequence[i
     lead = columns.shape[:-2 * dims]
     out = pool_output_shape((*lead, *output_size), kernel=kernel, stride=stride, padding=pads, dilation=dilation)[-dims:]
     if tuple(columns.shape[-2 * dims:]) != (*kernel, *out):
-        raise ShapeError(explain("fold", expected=f"columns ending in kernel {tuple(kernel)} and positions {out}", got=f"{tuple(columns.shape)}"))
+        raise ShapeError(explain("fold", expected=f"columns ending in kernel {tuple(kernel)} and positions {out}",
+                                 got=f"{tuple(columns.shape)}"))
     dtype = columns.dtype
     into = xp.zeros((*lead, *(n + lo + hi for n, (lo, hi) in zip(output_size, pads))), dtype=work_dtype(dtype))
     steps = columns.reshape(*lead, math.prod(kernel), *out)
