@@ -46,6 +46,14 @@ class FileFormatError(FlambeauError, ValueError):
     """A file is not what it claims to be."""
 
 
+class DownloadError(FlambeauError, OSError):
+    """A file could not be fetched whole and unaltered."""
+
+
+class OfflineError(DownloadError):
+    """The network is needed and switched off."""
+
+
 class MissingExtra(FlambeauError, ImportError):
     """An optional package is needed."""
 
@@ -64,7 +72,9 @@ def explain(op: str, *, expected: str = "", got: str = "", hint: str = "") -> st
     if got:
         parts.append(f"got {got}")
     message = f"{op}: {', '.join(parts)}."
-    if hint:
+    if hint.startswith("did you mean"):
+        message += f" D{hint[1:]}"
+    elif hint:
         message += f" Try: {hint.rstrip('.')}."
     return message
 
@@ -81,4 +91,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def missing_extra(what: str, package: str, install: str) -> MissingExtra:
     """The error for a feature whose optional dependency is absent; `install` is the pip argument."""
-    return MissingExtra(explain(what, expected=f"the package {package!r}", got="an environment without it", hint=f'pip install "{install}"'))
+    return MissingExtra(
+        explain(what, expected=f"the package {package!r}", got="an environment without it", hint=f'pip install "{install}"')
+    )
