@@ -50,19 +50,27 @@ class Entry:
 
     def load(self) -> Any:
         """Import the object. Raises PluginError, naming the owner, when that does not work."""
-        module, _, attribute = self.target.partition(":")
-        what = f"{self.kind} {self.full_name!r}"
-        try:
-            value: Any = import_module(module)
-            for part in attribute.split("."):
-                value = getattr(value, part)
-        except MissingExtra:
-            raise
-        except Exception as error:
-            got = f"{type(error).__name__}: {error}"
-            hint = f"pip install --upgrade {self.source}, or report it to its authors" if self.source else ""
-            raise PluginError(explain(what, expected=f"{self.target} to be importable", got=got, hint=hint)) from error
-        return value
+        hint = f"pip install --upgrade {self.source}, or report it to its authors" if self.source else ""
+        return load_target(self.target, f"{self.kind} {self.full_name!r}", hint)
+
+
+def load_target(target: str, what: str, hint: str = "") -> Any:
+    """The object at "package.module:attr". Raises PluginError, beginning with `what`, when it cannot be imported.
+
+    >>> load_target("collections:OrderedDict", "an example").__name__
+    'OrderedDict'
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        value: Any = import_module(module)
+        for part in attribute.split("."):
+            value = getattr(value, part)
+    except MissingExtra:
+        raise
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        raise PluginError(explain(what, expected=f"{target} to be importable", got=got, hint=hint)) from error
+    return value
 
 
 def describe_owner(entry: Entry) -> str:
