@@ -62,6 +62,10 @@ class PluginError(FlambeauError, RuntimeError):
     """A plugin broke the rules of registration."""
 
 
+class PluginWarning(UserWarning):
+    """A plugin was set aside, or part of it is ignored."""
+
+
 def explain(op: str, *, expected: str = "", got: str = "", hint: str = "") -> str:
     """Compose an error message.
 

@@ -31,7 +31,7 @@ class Weights:
     >>> weights = Weights(
     ...     "https://example.org/net.safetensors",
     ...     "ab" * 32,
-    ...     "math:sqrt",
+    ...     "decimal:Context",
     ...     {"num_params": 10, "metrics": {"digits": {"accuracy": 99.0}}, "recipe": "digits", "licence": "Apache-2.0"},
     ... )
     >>> weights.transforms(prec=3).prec

@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flambeau.base import hooks
+from flambeau.base.errors import PluginWarning
 
 if TYPE_CHECKING:
-    from flambeau.plugins.manager import Plugin, PluginManager, PluginWarning, host
+    from flambeau.plugins.manager import Plugin, PluginManager, host
     from flambeau.plugins.register import Register
     from flambeau.plugins.specs import Check, hookimpl
 
@@ -26,7 +27,7 @@ __all__ = ["Check", "Plugin", "PluginManager", "PluginWarning", "Register", "hoo
 
 _HOMES = {
     "Check": "specs", "hookimpl": "specs", "Register": "register",
-    "Plugin": "manager", "PluginManager": "manager", "PluginWarning": "manager", "host": "manager",
+    "Plugin": "manager", "PluginManager": "manager", "host": "manager",
 }  # fmt: skip
 
 

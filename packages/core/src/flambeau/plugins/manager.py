@@ -22,16 +22,12 @@ import pluggy
 
 from flambeau.__about__ import __version__
 from flambeau.base.config import Settings, settings
-from flambeau.base.errors import PluginError, explain
+from flambeau.base.errors import PluginError, PluginWarning, explain
 from flambeau.base.known import FIRST_PARTY
 from flambeau.plugins import builtin, specs
 from flambeau.plugins.register import Register
 
 GROUP = "flambeau"
-
-
-class PluginWarning(UserWarning):
-    """A plugin was set aside, or part of it is ignored."""
 
 
 @dataclass
