@@ -46,12 +46,24 @@ class FileFormatError(FlambeauError, ValueError):
     """A file is not what it claims to be."""
 
 
+class DownloadError(FlambeauError, OSError):
+    """A file could not be fetched whole and unaltered."""
+
+
+class OfflineError(DownloadError):
+    """The network is needed and switched off."""
+
+
 class MissingExtra(FlambeauError, ImportError):
     """An optional package is needed."""
 
 
 class PluginError(FlambeauError, RuntimeError):
     """A plugin broke the rules of registration."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin was set aside, or part of it is ignored."""
 
 
 def explain(op: str, *, expected: str = "", got: str = "", hint: str = "") -> str:
@@ -64,7 +76,9 @@ def explain(op: str, *, expected: str = "", got: str = "", hint: str = "") -> st
     if got:
         parts.append(f"got {got}")
     message = f"{op}: {', '.join(parts)}."
-    if hint:
+    if hint.startswith("did you mean"):
+        message += f" D{hint[1:]}"
+    elif hint:
         message += f" Try: {hint.rstrip('.')}."
     return message
 

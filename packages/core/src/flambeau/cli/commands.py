@@ -1,0 +1,11 @@
+"""The core's own commands: name -> (place, summary). A table apart, so that they start without a look at plugins."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "fit": ("flambeau.cli.fit:fit", "Run a registered recipe."),
+    "list": ("flambeau.cli.catalogue:list_objects", "List what is registered."),
+    "plugins": ("flambeau.cli.catalogue:plugins", "List plugins and what they bring."),
+    "doctor": ("flambeau.cli.doctor:doctor", "Show what is installed and what is missing."),
+    "bench": ("flambeau.cli.bench:bench", "Measure this machine in a few seconds."),
+}

@@ -1,0 +1,46 @@
+"""The one cache directory. A file lives at `files/<its sha256>/<its name>`, so two files can never be taken for one another."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from flambeau.base.config import settings
+from flambeau.base.errors import ArgumentError, explain
+from flambeau.base.files import sha256_of
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def cache_dir() -> Path:
+    """The cache directory: `FLAMBEAU_HOME`, else the user's cache directory (`$XDG_CACHE_HOME/flambeau`)."""
+    return settings().cache_home
+
+
+def check_sha256(sha256: str, what: str) -> str:
+    """The checksum in lower case. Raises ArgumentError when it is none: nothing is fetched that cannot be checked."""
+    lowered = sha256.strip().lower()
+    if not _SHA256.fullmatch(lowered):
+        raise ArgumentError(explain(what, expected="a sha256 of 64 hexadecimal digits", got=repr(sha256)))
+    return lowered
+
+
+def cached_path(url: str, sha256: str) -> Path:
+    """Where the file with this checksum is, or would be, on this machine."""
+    return cache_dir() / "files" / sha256 / file_name(url)
+
+
+def file_name(url: str) -> str:
+    """A safe file name from an address: its last part, without anything that could lead out of a directory.
+
+    >>> file_name("https://example.org/a/net%20v1.safetensors?x=1"), file_name("https://example.org/..%2f..")
+    ('net_v1.safetensors', 'file')
+    """
+    last = PurePosixPath(unquote(urlsplit(url).path).replace("\\", "/")).name
+    return re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".")[-120:] or "file"
+
+
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether the file is there and has this checksum."""
+    return path.is_file() and sha256_of(path) == sha256
