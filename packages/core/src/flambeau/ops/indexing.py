@@ -323,3 +323,8 @@ def trace(input: Tensor) -> Tensor:
     return input.diagonal().sum()
 
 
+__all__ = """
+argwhere diag diag_embed diagflat diagonal_scatter fill_diagonal gather index_add index_copy index_fill index_put index_select
+masked_fill masked_scatter masked_select nonzero scatter scatter_add scatter_reduce select_scatter slice_scatter take take_along_dim
+trace tril tril_indices triu triu_indices
+""".split()

@@ -139,3 +139,6 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     return _scaled(input, outer(vec1, vec2), beta, alpha)
 
 
+__all__ = """
+addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot
+""".split()

@@ -463,3 +463,14 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     for i in range(1, p):
         total = add_op(total, lgamma(sub_op(input, i / 2)))
     return add_op(total, p * (p - 1) / 4 * float(np.log(np.pi)))
+
+
+__all__ = """
+abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh
+bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip complex conj
+copysign cos cosh deg2rad digamma div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac
+gcd ge greater greater_equal gt heaviside hypot i0 imag isfinite isinf isnan isneginf isposinf isreal lcm ldexp le lerp less less_equal
+lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum minimum mul multiply
+mvlgamma nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal relu remainder round rsqrt
+rsub sgn sigmoid sign signbit sin sinc sinh sqrt square sub subtract tan tanh true_divide trunc where xlogy
+""".split()

@@ -84,6 +84,8 @@ def _operand(t: Tensor, d: DType, where: Any) -> Tensor:
 
 def _weak(v: Any, d: DType) -> Any:
     """A number in the category of d, so that NumPy does not see, e.g., a bool where a float is meant."""
+    if d is dtypes.bfloat16:
+        return d.numpy.type(v)  # ml_dtypes does not treat Python numbers as weak
     if d.category >= 2 and isinstance(v, int):
         return float(v)
     return int(v) if d.category == 1 and isinstance(v, bool) else v

@@ -356,3 +356,7 @@ def expand_like(value: Tensor, shape: tuple[int, ...]) -> Tensor:
     return expand(value, shape=shape)
 
 
+__all__ = """
+ValuesIndices all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum dist log_softmax logcumsumexp logsumexp
+max mean min nanmean nansum norm prod quantile renorm softmax std std_mean sum var var_mean
+""".split()

@@ -522,3 +522,12 @@ def view_as_complex(input: Tensor) -> Tensor:
     if input._a.shape[-1:] != (2,):
         raise ShapeError(explain("view_as_complex", expected="a last axis of size 2", got=f"shape {tuple(input.shape)}"))
     return movement.view_as_complex(input)
+
+
+__all__ = """
+adjoint as_strided atleast_1d atleast_2d atleast_3d broadcast_shapes broadcast_tensors broadcast_to cat chunk clone column_stack concat
+concatenate contiguous diagonal dstack expand expand_as flatten flip fliplr flipud hsplit hstack matrix_transpose meshgrid moveaxis
+movedim narrow permute ravel repeat repeat_interleave reshape reshape_as reversed_axes roll rot90 row_stack select split squeeze stack
+swapaxes swapdims t tensor_split tile transpose unbind unflatten unfold unsqueeze view view_as view_as_complex view_as_real vsplit
+vstack
+""".split()

@@ -55,6 +55,11 @@ def _sliced(x: Any, key: tuple[Any, ...]) -> Any:
     shape = []
     axis = 0
     for k in key:
+        if k is Ellipsis:
+            rest = len(x.shape) - axis - sum(j is not None and j is not Ellipsis for j in key[key.index(k) :])
+            shape += x.shape[axis : axis + rest]
+            axis += rest
+            continue
         if k is None:
             shape.append(1)
             continue
@@ -67,7 +72,7 @@ def _sliced(x: Any, key: tuple[Any, ...]) -> Any:
 slice_ = primitive(
     "slice",
     "x",
-    kernel=lambda xp, x, key: x[key],
+    kernel=lambda xp, x, key: x[key if Ellipsis in key else (*key, ...)],  # with `...` a single element is a view, not a scalar
     rule=_sliced,
     vjp=lambda g, x_shape, key: place(g, key=key, shape=x_shape),
     view=True,

@@ -1,0 +1,78 @@
+"""Flambeau: tensors, autograd, neural networks and a compiler in pure Python, with PyTorch's names.
+
+>>> import flambeau as fb
+>>> x = fb.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x**2).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+import warnings as _warnings
+
+from flambeau.__about__ import __version__
+from flambeau.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from flambeau.base.dtypes import bfloat16, complex64, complex128, dtype, finfo, float16, float32, float64, iinfo, int8, int16, int32, int64
+from flambeau.base.dtypes import bool_ as bool
+from flambeau.base.dtypes import default_dtype as get_default_dtype
+from flambeau.base.dtypes import promote as promote_types
+from flambeau.base.dtypes import set_default_dtype, uint8, uint16, uint32, uint64
+from flambeau.base.lazy import lazy_attributes as _lazy_attributes
+from flambeau.device import device
+from flambeau.device import default_device as get_default_device
+from flambeau.device import set_default_device
+from flambeau.ops.indexing import *  # noqa: F403
+from flambeau.ops.matmul import *  # noqa: F403
+from flambeau.ops.pointwise import *  # noqa: F403
+from flambeau.ops.promotion import result_type
+from flambeau.ops.random import *  # noqa: F403
+from flambeau.ops.reduction import *  # noqa: F403
+from flambeau.ops.shape import *  # noqa: F403
+from flambeau.tensor import methods as _methods
+from flambeau.tensor.creation import (
+    arange,
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    ones,
+    ones_like,
+    scalar_tensor,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from flambeau.tensor.creation import range_ as range
+from flambeau.tensor.interop import from_dlpack
+from flambeau.tensor.printing import set_printoptions
+from flambeau.tensor.tensor import Size, Tensor
+
+# NumPy warns about 0/0, overflow and the like; a tensor library returns the IEEE result.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"flambeau(\..*)?")
+
+float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
+cfloat, cdouble = complex64, complex128
+pi, e, inf, nan, newaxis = 3.141592653589793, 2.718281828459045, 1e999, 1e999 - 1e999, None
+
+__getattr__, __dir__ = _lazy_attributes(
+    globals(),
+    {
+        "autograd", "nn", "optim", "data", "random", "distributions", "serialization", "hub", "train", "plugins", "testing", "linalg", "fft", "special", "utils", "base", "device", "cuda"
+    },
+    {"vision", "audio", "text", "rl"},
+)
