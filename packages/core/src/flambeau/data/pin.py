@@ -1,0 +1,21 @@
+"""Page-locked copies of a batch, from which copies to the GPU are faster and can overlap with work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def pin_memory(batch: Any) -> Any:
+    """A batch with every tensor (and every object with a `pin_memory()` method) replaced by its pinned copy."""
+    method = getattr(batch, "pin_memory", None)
+    if callable(method):
+        return method()
+    if isinstance(batch, Mapping):
+        return type(batch)({key: pin_memory(value) for key, value in batch.items()})  # type: ignore[call-arg]
+    if isinstance(batch, tuple):
+        items = [pin_memory(item) for item in batch]
+        return type(batch)(*items) if hasattr(batch, "_fields") else tuple(items)
+    if isinstance(batch, Sequence) and not isinstance(batch, (str, bytes)):
+        return [pin_memory(item) for item in batch]
+    return batch

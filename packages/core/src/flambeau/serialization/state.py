@@ -1,0 +1,115 @@
+"""`flambeau.save`'s own file format: a safetensors file whose metadata describes the nested state.
+
+Metadata: `format` = "flambeau"; `flambeau.version` = "1"; `flambeau.state` = JSON with `root` (see structure.py) and `leaves`, one row a tensor
+or array (see storage.py); `flambeau.sha256` = the SHA-256 of the whole file with these 64 characters replaced by zeros. So the file proves
+its own integrity wherever it is moved, and any safetensors reader can read its tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from flambeau.base.errors import ArgumentError, FileFormatError, explain
+from flambeau.serialization import arrays
+from flambeau.serialization.layout import Header, entry_array, header_length, parse_header
+from flambeau.serialization.safetensors import write_to
+from flambeau.serialization.storage import ALIGNMENT, pack, unpack
+from flambeau.serialization.structure import Encoder, decode
+
+VERSION = "1"
+_STATE, _VERSION, _SHA = "flambeau.state", "flambeau.version", "flambeau.sha256"
+_BLANK = "0" * 64
+_MARK = f'"{_SHA}":"'.encode()  # cannot occur inside a JSON string, where quotes are escaped
+_CHUNK = 1 << 22
+
+
+class _HashingFile:
+    """A file that hashes what is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.sha = hashlib.sha256()
+        self.head = b""
+
+    def write(self, data: Any) -> None:
+        if not self.head:
+            self.head = bytes(data)
+        self.sha.update(data)
+        self.file.write(data)
+
+
+def write_state(file: BinaryIO, obj: Any) -> None:
+    """Write a nested state to an open, seekable file."""
+    encoder = Encoder()
+    try:
+        root = encoder.encode(obj)
+        entries, rows = pack(encoder.leaves, encoder.names)
+        text = json.dumps({"root": root, "leaves": rows}, separators=(",", ":"), allow_nan=False)
+    except RecursionError:
+        raise ArgumentError(explain("save", expected="a state without cycles", got="one that contains itself or is nested too deeply")) from None
+    metadata = {"format": "flambeau", _VERSION: VERSION, _SHA: _BLANK, _STATE: text}
+    start = file.tell()
+    hashing = _HashingFile(file)
+    write_to(hashing, entries, metadata)  # type: ignore[arg-type]
+    end = file.tell()
+    file.seek(start + hashing.head.index(_MARK) + len(_MARK))
+    file.write(hashing.sha.hexdigest().encode())
+    file.seek(end)
+
+
+def read_state(buffer: Any, source: str, *, map_location: Any = None, views: bool = False, verify: bool = True) -> Any:
+    """The object in `buffer`, the bytes of a whole file; a plain safetensors file gives a dict of tensors.
+
+    With `views` the tensors are views of the buffer instead of copies.
+    """
+    length = header_length(bytes(buffer[:8]), len(buffer), source)
+    header = parse_header(bytes(buffer[8 : 8 + length]), len(buffer), source)
+    if _STATE not in header.metadata:
+        return {name: _place(entry_array(buffer, header, name, source), {}, map_location, views) for name in header.entries}
+    if header.metadata.get(_VERSION) != VERSION:
+        got = f"version {header.metadata.get(_VERSION)!r}"
+        raise FileFormatError(explain(f"file {source}", expected=f"version {VERSION} of the format", got=got, hint="a newer Flambeau"))
+    if verify:
+        check_integrity(buffer, source)
+    return _decode(buffer, header, source, lambda array, facts: _place(array, facts, map_location, True), views)
+
+
+def _decode(buffer: Any, header: Header, source: str, place: Callable[..., Any], views: bool) -> Any:
+    entries: dict[str, Any] = {}
+    try:
+        table = json.loads(header.metadata[_STATE])
+        leaves = []
+        for row in table["leaves"]:
+            name = row["entry"]
+            if name not in entries:
+                array = entry_array(buffer, header, name, source)
+                entries[name] = array if views and array.__array_interface__["data"][0] % ALIGNMENT == 0 else array.copy()
+            leaves.append(unpack(row, entries[name], place))
+        return decode(table["root"], leaves)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, MemoryError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        got = f"{type(error).__name__}: {error}"
+        raise FileFormatError(explain(f"file {source}", expected="a description of the state that this version writes", got=got[:300])) from None
+
+
+def _place(array: Any, facts: dict[str, Any], map_location: Any, views: bool) -> Any:
+    return arrays.tensor_of(array if views else array.copy(), facts, map_location)
+
+
+def check_integrity(buffer: Any, source: str) -> None:
+    """Raise FileFormatError unless the SHA-256 in the file is that of its bytes."""
+    memory = memoryview(buffer)
+    length = int.from_bytes(memory[:8], "little")
+    head = bytes(memory[: 8 + length])
+    place = head.find(_MARK) + len(_MARK)
+    stored = head[place : place + 64]
+    sha = hashlib.sha256(head[:place] + _BLANK.encode() + head[place + 64 :])
+    for start in range(8 + length, len(memory), _CHUNK):
+        sha.update(memory[start : start + _CHUNK])
+    memory.release()
+    if sha.hexdigest().encode() != stored:
+        raise FileFormatError(explain(f"file {source}", expected="the bytes that were written", got="other bytes: the SHA-256 does not agree"))
