@@ -21,15 +21,32 @@ from flambeau.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
-from flambeau.base.dtypes import bfloat16, complex64, complex128, dtype, finfo, float16, float32, float64, iinfo, int8, int16, int32, int64
+from flambeau.base.dtypes import (
+    bfloat16,
+    complex64,
+    complex128,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from flambeau.base.dtypes import bool_ as bool
 from flambeau.base.dtypes import default_dtype as get_default_dtype
 from flambeau.base.dtypes import promote as promote_types
-from flambeau.base.dtypes import set_default_dtype, uint8, uint16, uint32, uint64
 from flambeau.base.lazy import lazy_attributes as _lazy_attributes
-from flambeau.device import device
 from flambeau.device import default_device as get_default_device
-from flambeau.device import set_default_device
+from flambeau.device import device, set_default_device
 from flambeau.ops.indexing import *  # noqa: F403
 from flambeau.ops.matmul import *  # noqa: F403
 from flambeau.ops.pointwise import *  # noqa: F403
@@ -72,7 +89,24 @@ pi, e, inf, nan, newaxis = 3.141592653589793, 2.718281828459045, 1e999, 1e999 - 
 __getattr__, __dir__ = _lazy_attributes(
     globals(),
     {
-        "autograd", "nn", "optim", "data", "random", "distributions", "serialization", "hub", "train", "plugins", "testing", "linalg", "fft", "special", "utils", "base", "device", "cuda"
+        "autograd",
+        "nn",
+        "optim",
+        "data",
+        "random",
+        "distributions",
+        "serialization",
+        "hub",
+        "train",
+        "plugins",
+        "testing",
+        "linalg",
+        "fft",
+        "special",
+        "utils",
+        "base",
+        "device",
+        "cuda",
     },
     {"vision", "audio", "text", "rl"},
 )

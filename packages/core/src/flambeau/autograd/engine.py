@@ -128,11 +128,17 @@ def root_gradients(tensors: Sequence[Any], grads: Sequence[Any] | None, op: str)
     for t, g in zip(tensors, grads, strict=True):
         if t._node is None:
             hint = "requires_grad=True on an input, and no no_grad() around the computation"
-            raise GradientError(explain(op, expected="a tensor that requires grad", got=f"one of shape {tuple(t.shape)} that does not", hint=hint))
+            raise GradientError(
+                explain(op, expected="a tensor that requires grad", got=f"one of shape {tuple(t.shape)} that does not", hint=hint)
+            )
         if g is None:
             if t._a.size != 1:
                 hint = f".sum() or .mean() first, or pass a gradient of shape {tuple(t.shape)}"
-                raise GradientError(explain(op, expected="a tensor with one element (gradients start from a scalar)", got=f"shape {tuple(t.shape)}", hint=hint))
+                raise GradientError(
+                    explain(
+                        op, expected="a tensor with one element (gradients start from a scalar)", got=f"shape {tuple(t.shape)}", hint=hint
+                    )
+                )
             g = fill(_plain(t), value=1)
         elif tuple(g.shape) != tuple(t.shape):
             raise ShapeError(explain(op, expected=f"a gradient of shape {tuple(t.shape)}", got=str(tuple(g.shape))))
@@ -189,7 +195,7 @@ def grad(
 
     >>> import flambeau as fb
     >>> x = fb.tensor(3.0, requires_grad=True)
-    >>> fb.autograd.grad(x ** 3, x)
+    >>> fb.autograd.grad(x**3, x)
     (tensor(27.),)
     """
     if is_grads_batched:
@@ -204,7 +210,9 @@ def grad(
     roots = root_gradients(outs, grads, "grad")
     for i, x in enumerate(ins):
         if x._node is None:
-            raise GradientError(explain("grad", expected="inputs that require grad", got=f"input {i} of shape {tuple(x.shape)}, which does not"))
+            raise GradientError(
+                explain("grad", expected="inputs that require grad", got=f"input {i} of shape {tuple(x.shape)}, which does not")
+            )
     targets: dict[Node, Any] = {x._node: None for x in ins}
     retain = create_graph if retain_graph is None else retain_graph
     run(roots, retain_graph=retain, create_graph=create_graph, targets=targets)

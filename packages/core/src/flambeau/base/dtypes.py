@@ -188,7 +188,9 @@ def _promote_integers(a: dtype, b: dtype) -> dtype:
         return signed
     wider = {1: int16, 2: int32, 4: int64}.get(unsigned.itemsize)
     if wider is None:
-        raise DtypeError(explain("promote_types", expected="dtypes with a common integer type", got=f"{a!r} and {b!r}", hint="convert one of them first"))
+        raise DtypeError(
+            explain("promote_types", expected="dtypes with a common integer type", got=f"{a!r} and {b!r}", hint="convert one of them first")
+        )
     return wider
 
 

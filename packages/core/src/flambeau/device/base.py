@@ -82,7 +82,9 @@ class device:
                 raise DeviceError(explain("device", expected="'type' or 'type:index'", got=repr(type)))
             index = int(number)
         if name not in _loaders:
-            raise DeviceError(explain("device", expected="one of " + ", ".join(sorted(_loaders)), got=repr(name), hint=did_you_mean(name, _loaders)))
+            raise DeviceError(
+                explain("device", expected="one of " + ", ".join(sorted(_loaders)), got=repr(name), hint=did_you_mean(name, _loaders))
+            )
         self.type, self.index, self._entered = name, index, []
 
     def __eq__(self, other: object) -> bool:

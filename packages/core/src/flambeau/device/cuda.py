@@ -31,7 +31,9 @@ class CudaBackend:
                     first = array.device
                 elif array.device != first:
                     got = f"cuda:{first.id} and cuda:{array.device.id}"
-                    raise DeviceError(explain(prim.name, expected="tensors on one device", got=got, hint="move one of them with .to(device)"))
+                    raise DeviceError(
+                        explain(prim.name, expected="tensors on one device", got=got, hint="move one of them with .to(device)")
+                    )
         with first if first is not None else self.xp.cuda.Device():
             return prim.on(self.xp)(*arrays, **params)
 

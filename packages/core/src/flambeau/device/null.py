@@ -79,7 +79,14 @@ class NullBackend:
 
     def to_numpy(self, array: Any) -> np.ndarray:
         """There is nothing to give."""
-        raise DeviceError(explain("numpy", expected="a tensor with data", got="a tensor on device 'meta'", hint="build it on 'cpu', or module.to_empty(device='cpu')"))
+        raise DeviceError(
+            explain(
+                "numpy",
+                expected="a tensor with data",
+                got="a tensor on device 'meta'",
+                hint="build it on 'cpu', or module.to_empty(device='cpu')",
+            )
+        )
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype, where: device) -> NullArray:
         """A shape and a dtype."""

@@ -37,7 +37,15 @@ def to_device(x: Tensor, where: device) -> Tensor:
     return moved
 
 
-def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+def to(
+    input: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool = False,
+    non_blocking: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Converted to a dtype and/or device: `x.to(fb.float64)`, `x.to("cuda")`, `x.to(other)`, `x.to("cuda", fb.float16)`.
 
     >>> import flambeau as fb

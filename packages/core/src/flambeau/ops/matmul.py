@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from flambeau.base.errors import DtypeError, ShapeError, explain
 from flambeau.ops.pointwise import add_op, into, mul_op
 from flambeau.ops.shape import unsqueeze

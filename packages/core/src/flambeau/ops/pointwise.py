@@ -51,7 +51,13 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Calla
                 if (input._node is not None or other._node is not None) and prim.rules is not None:
                     record(prim, (input, other), _NOTHING, t)
                 return t
-        elif type(other) is float and type(input) is Tensor and type(input._a) is ndarray and input._a.dtype.kind == "f" and state.interceptor is None:
+        elif (
+            type(other) is float
+            and type(input) is Tensor
+            and type(input._a) is ndarray
+            and input._a.dtype.kind == "f"
+            and state.interceptor is None
+        ):
             if kernel is None:
                 kernel = prim.on(np)
             t = _new(Tensor)

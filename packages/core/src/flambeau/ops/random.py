@@ -105,7 +105,14 @@ def _where(value: Any) -> Any:
 
 def _continuous(name: str, op: str, doc: str) -> Any:
     def make(
-        *size: Any, generator: Any = None, out: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False
+        *size: Any,
+        generator: Any = None,
+        out: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
     ) -> Tensor:
         if generator is None and size and isinstance(size[-1], streams.Generator):
             generator, size = size[-1], size[:-1]
@@ -133,9 +140,22 @@ randn = _continuous("normal", "randn", "Numbers of the standard normal distribut
 
 
 def _shaped_like(make: Any, op: str) -> Any:
-    def like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None, layout: Any = None, memory_format: Any = None) -> Tensor:
+    def like(
+        input: Tensor,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        generator: Any = None,
+        layout: Any = None,
+        memory_format: Any = None,
+    ) -> Tensor:
         return make(
-            tuple(input.shape), dtype=dtype or input.dtype, device=input.device if device is None else device, requires_grad=requires_grad, generator=generator
+            tuple(input.shape),
+            dtype=dtype or input.dtype,
+            device=input.device if device is None else device,
+            requires_grad=requires_grad,
+            generator=generator,
         )
 
     like.__name__ = like.__qualname__ = op
@@ -148,7 +168,15 @@ randn_like = _shaped_like(randn, "randn_like")
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Integers uniform in [low, high): `randint(high, size)` or `randint(low, high, size)`.
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 from math import prod as product
 from typing import Any, NamedTuple
 
-
 from flambeau.base import dtypes
 from flambeau.base.errors import DtypeError, IndexingError, explain
 from flambeau.base.shapes import axes_of, axis_of, reduced
-from flambeau.ops.pointwise import abs, add_op, div_op, eq_op, exp, gt_op, into, isnan, log, maximum, minimum, mul_op, pow_op, sqrt, sub_op, where
+from flambeau.ops.pointwise import (
+    abs,
+    add_op,
+    div_op,
+    eq_op,
+    exp,
+    gt_op,
+    into,
+    isnan,
+    log,
+    maximum,
+    minimum,
+    mul_op,
+    pow_op,
+    sqrt,
+    sub_op,
+    where,
+)
 from flambeau.ops.promotion import to_dtype
 from flambeau.primitives import reduce as rows
 from flambeau.primitives.indexing import gather
@@ -50,7 +66,9 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """The mean of all elements, or along axes. Needs a float or complex dtype."""
     x = input if dtype is None else to_dtype(input, dtypes.as_dtype(dtype))
     if x._a.dtype.kind in "biu":
-        raise DtypeError(explain("mean", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float().mean() or mean(dtype=...)"))
+        raise DtypeError(
+            explain("mean", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float().mean() or mean(dtype=...)")
+        )
     axes = _axes("mean", x, dim)
     count = product(x._a.shape[a] for a in axes)
     result = div_op(rows.sum_(x, axis=axes, keepdim=keepdim), float(count) if count else float("nan"))
@@ -198,12 +216,16 @@ def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: b
     return sqrt(_var_mean(input, dim, unbiased, keepdim, correction, "std")[0])
 
 
-def var_mean(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> tuple[Tensor, Tensor]:
+def var_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
     return _var_mean(input, dim, unbiased, keepdim, correction, "var_mean")
 
 
-def std_mean(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> tuple[Tensor, Tensor]:
+def std_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
     v, m = _var_mean(input, dim, unbiased, keepdim, correction, "std_mean")
     return sqrt(v), m

@@ -52,7 +52,9 @@ def _view_dtype(x: Tensor, d: dtypes.dtype) -> Tensor:
     try:
         out = wrap(x._a.view(d.numpy))
     except ValueError as error:
-        raise ShapeError(explain("view", expected=f"a layout that {d!r} can describe", got=str(error), hint=".contiguous() first")) from None
+        raise ShapeError(
+            explain("view", expected=f"a layout that {d!r} can describe", got=str(error), hint=".contiguous() first")
+        ) from None
     link_view(x, out)
     return out
 
@@ -185,7 +187,9 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
         if n == -1 and have is not None:
             n = have
         if n < 0 or (have is not None and have not in (1, n)):
-            raise ShapeError(explain("expand", expected=f"sizes that {tuple(shape)} expands to (only axes of size 1 grow)", got=str(wanted)))
+            raise ShapeError(
+                explain("expand", expected=f"sizes that {tuple(shape)} expands to (only axes of size 1 grow)", got=str(wanted))
+            )
         final.append(n)
     return movement.expand(input, shape=tuple(final))
 
@@ -268,7 +272,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     for i, x in enumerate(real):
         shape = x._a.shape
         if len(shape) != len(first) or shape[:d] + shape[d + 1 :] != first[:d] + first[d + 1 :]:
-            raise ShapeError(explain("cat", expected=f"sizes equal to {tuple(first)} in all axes but {d}", got=f"tensor {i} of shape {tuple(shape)}"))
+            raise ShapeError(
+                explain("cat", expected=f"sizes equal to {tuple(first)} in all axes but {d}", got=f"tensor {i} of shape {tuple(shape)}")
+            )
     kind = real[0]._a.dtype
     if any(x._a.dtype != kind for x in real):
         d_type = result_type(*parts)
@@ -287,7 +293,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
         raise ArgumentError(explain("stack", expected="at least one tensor", got="an empty list"))
     for i, x in enumerate(parts):
         if x._a.shape != parts[0]._a.shape:
-            raise ShapeError(explain("stack", expected=f"tensors of shape {tuple(parts[0].shape)}", got=f"tensor {i} of shape {tuple(x.shape)}"))
+            raise ShapeError(
+                explain("stack", expected=f"tensors of shape {tuple(parts[0].shape)}", got=f"tensor {i} of shape {tuple(x.shape)}")
+            )
     return cat([unsqueeze(x, dim) for x in parts], axis_of("stack", dim, parts[0]._a.ndim + 1), out=out)
 
 
@@ -490,7 +498,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         parts[0], parts[1] = parts[1], parts[0]
     shape = tuple(p._a.size for p in parts)
     n = len(parts)
-    grids = [movement.expand(movement.reshape(p, shape=(1,) * i + (shape[i],) + (1,) * (n - 1 - i)), shape=shape) for i, p in enumerate(parts)]
+    grids = [
+        movement.expand(movement.reshape(p, shape=(1,) * i + (shape[i],) + (1,) * (n - 1 - i)), shape=shape) for i, p in enumerate(parts)
+    ]
     if swap:
         grids = [transpose(g, 0, 1) for g in (grids[1], grids[0], *grids[2:])]
     return tuple(grids)

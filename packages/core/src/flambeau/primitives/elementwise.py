@@ -129,10 +129,16 @@ i0e = unary("i0e", kernel="special.i0e", vjp=lambda g, x, out: mul(g, sub(i1e(x)
 i1 = unary("i1", kernel="special.i1", vjp=lambda g, x, out: mul(g, _i1_slope(i0(x), x, out)))
 i1e = unary("i1e", kernel="special.i1e", vjp=lambda g, x, out: mul(g, sub(_i1_slope(i0e(x), x, out), mul(sign(x), out))))
 ndtri = unary("ndtri", kernel="special.ndtri", vjp=lambda g, out: mul(g, mul(exp(mul(mul(out, out), 0.5)), math.sqrt(2 * math.pi))))
-log_ndtr = unary("log_ndtr", kernel="special.log_ndtr", vjp=lambda g, x, out: mul(g, mul(exp(sub(mul(mul(x, x), -0.5), out)), 1 / math.sqrt(2 * math.pi))))
+log_ndtr = unary(
+    "log_ndtr",
+    kernel="special.log_ndtr",
+    vjp=lambda g, x, out: mul(g, mul(exp(sub(mul(mul(x, x), -0.5), out)), 1 / math.sqrt(2 * math.pi))),
+)
 zeta = binary("zeta", kernel="special.zeta", vjp=(None, lambda g, x, y: mul(g, neg(mul(x, zeta(add(x, 1), y))))))
 igamma = binary("igamma", kernel="special.igamma", vjp=(None, lambda g, x, y: mul(g, exp(sub(sub(mul(sub(x, 1), log(y)), y), lgamma(x))))))
-igammac = binary("igammac", kernel="special.igammac", vjp=(None, lambda g, x, y: neg(mul(g, exp(sub(sub(mul(sub(x, 1), log(y)), y), lgamma(x)))))))
+igammac = binary(
+    "igammac", kernel="special.igammac", vjp=(None, lambda g, x, y: neg(mul(g, exp(sub(sub(mul(sub(x, 1), log(y)), y), lgamma(x))))))
+)
 
 
 def _special() -> Any:
@@ -155,19 +161,31 @@ div = binary("div", kernel="true_divide", vjp=(lambda g, y: div(g, cj(y)), lambd
 floor_divide = binary("floor_divide", kernel="floor_divide", vjp=(lambda g: zero(g), lambda g: zero(g)))
 remainder = binary("remainder", kernel="remainder", vjp=(lambda g: g, lambda g, x, y: neg(mul(g, floor(div(x, y))))))
 fmod = binary("fmod", kernel="fmod", vjp=(lambda g: g, lambda g, x, y: neg(mul(g, trunc(div(x, y))))))
-pow_ = binary("pow", kernel=lambda xp, x, y: x**y, vjp=(lambda g, x, y: _pow_base(g, x, y), lambda g, x, y, out: _pow_exponent(g, x, y, out)))
+pow_ = binary(
+    "pow", kernel=lambda xp, x, y: x**y, vjp=(lambda g, x, y: _pow_base(g, x, y), lambda g, x, y, out: _pow_exponent(g, x, y, out))
+)
 maximum = binary("maximum", kernel="maximum", vjp=(lambda g, x, y: _share(g, x, y, gt), lambda g, x, y: _share(g, y, x, gt)))
 minimum = binary("minimum", kernel="minimum", vjp=(lambda g, x, y: _share(g, x, y, lt), lambda g, x, y: _share(g, y, x, lt)))
 fmax = binary("fmax", kernel="fmax", vjp=(lambda g, x, y: _share(g, x, y, gt, nan=True), lambda g, x, y: _share(g, y, x, gt, nan=True)))
 fmin = binary("fmin", kernel="fmin", vjp=(lambda g, x, y: _share(g, x, y, lt, nan=True), lambda g, x, y: _share(g, y, x, lt, nan=True)))
 atan2 = binary("atan2", kernel="arctan2", vjp=(lambda g, x, y: div(mul(g, y), _sq(x, y)), lambda g, x, y: neg(div(mul(g, x), _sq(x, y)))))
 hypot = binary("hypot", kernel="hypot", vjp=(lambda g, x, out: mul(g, div(x, out)), lambda g, y, out: mul(g, div(y, out))))
-logaddexp = binary("logaddexp", kernel="logaddexp", vjp=(lambda g, x, out: mul(g, exp(sub(x, out))), lambda g, y, out: mul(g, exp(sub(y, out)))))
-logaddexp2 = binary("logaddexp2", kernel="logaddexp2", vjp=(lambda g, x, out: mul(g, exp2(sub(x, out))), lambda g, y, out: mul(g, exp2(sub(y, out)))))
+logaddexp = binary(
+    "logaddexp", kernel="logaddexp", vjp=(lambda g, x, out: mul(g, exp(sub(x, out))), lambda g, y, out: mul(g, exp(sub(y, out))))
+)
+logaddexp2 = binary(
+    "logaddexp2", kernel="logaddexp2", vjp=(lambda g, x, out: mul(g, exp2(sub(x, out))), lambda g, y, out: mul(g, exp2(sub(y, out))))
+)
 copysign = binary("copysign", kernel="copysign", vjp=(lambda g, x, out: mul(g, mul(sign(x), sign(out))), lambda g: zero(g)))
 nextafter = binary("nextafter", kernel="nextafter")
-xlogy = binary("xlogy", kernel="special.xlogy", vjp=(lambda g, x, y: mul(g, where(eq(x, 0), fill(x, value=0), log(y))), lambda g, x, y: mul(g, div(x, y))))
-ldexp = binary("ldexp", kernel=lambda xp, x, y: x * xp.exp2(y), vjp=(lambda g, y: mul(g, exp2(y)), lambda g, out: mul(g, mul(out, math.log(2)))))
+xlogy = binary(
+    "xlogy",
+    kernel="special.xlogy",
+    vjp=(lambda g, x, y: mul(g, where(eq(x, 0), fill(x, value=0), log(y))), lambda g, x, y: mul(g, div(x, y))),
+)
+ldexp = binary(
+    "ldexp", kernel=lambda xp, x, y: x * xp.exp2(y), vjp=(lambda g, y: mul(g, exp2(y)), lambda g, out: mul(g, mul(out, math.log(2))))
+)
 gcd = binary("gcd", kernel="gcd")
 lcm = binary("lcm", kernel="lcm")
 

@@ -63,7 +63,11 @@ scatter = primitive(  # v has the shape of i
     vjp=(lambda g, i, axis: scatter(g, i, zero_at(g, i), axis=axis), None, lambda g, i, axis: gather(g, i, axis=axis)),
 )
 scatter_add = primitive(
-    "scatter_add", "x i v", kernel=_scatter_with("add"), rule=_scatter_rule, vjp=(lambda g: g, None, lambda g, i, axis: gather(g, i, axis=axis))
+    "scatter_add",
+    "x i v",
+    kernel=_scatter_with("add"),
+    rule=_scatter_rule,
+    vjp=(lambda g: g, None, lambda g, i, axis: gather(g, i, axis=axis)),
 )
 scatter_mul = primitive(
     "scatter_mul",
@@ -176,5 +180,8 @@ def _unknown(name: str) -> Any:
 
 
 nonzero = primitive(  # (n, ndim) positions in row-major order
-    "nonzero", "x", kernel=lambda xp, x: xp.stack(xp.nonzero(xp.atleast_1d(x)), axis=1)[:, : x.ndim].astype(np.int64), rule=_unknown("nonzero")
+    "nonzero",
+    "x",
+    kernel=lambda xp, x: xp.stack(xp.nonzero(xp.atleast_1d(x)), axis=1)[:, : x.ndim].astype(np.int64),
+    rule=_unknown("nonzero"),
 )

@@ -78,6 +78,7 @@ slice_ = primitive(
     view=True,
 )
 
+
 def _place(xp: Any, x: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     out = xp.zeros(shape, x.dtype)
     out[key] = x
@@ -97,7 +98,11 @@ def strided(xp: Any, x: Any, shape: Any, strides: Any, offset: int, x_strides: A
         last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
         if last >= flat.size or offset < 0:
             raise ShapeError(
-                explain("as_strided", expected=f"a view within {flat.size} elements", got=f"size={shape}, stride={strides}, storage_offset={offset}")
+                explain(
+                    "as_strided",
+                    expected=f"a view within {flat.size} elements",
+                    got=f"size={shape}, stride={strides}, storage_offset={offset}",
+                )
             )
     return xp.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * x.itemsize for s in strides))
 
@@ -110,7 +115,11 @@ def _root(x: Any) -> Any:
     if not root.flags.c_contiguous:
         if x.flags.c_contiguous:
             return x
-        raise ShapeError(explain("as_strided", expected="a tensor whose memory is one contiguous block", got="a strided memory", hint=".contiguous() first"))
+        raise ShapeError(
+            explain(
+                "as_strided", expected="a tensor whose memory is one contiguous block", got="a strided memory", hint=".contiguous() first"
+            )
+        )
     return root
 
 
@@ -264,7 +273,9 @@ cat = primitive("cat", "*xs", kernel=lambda xp, *xs, axis: xp.concatenate(xs, ax
 view_as_real = primitive(
     "view_as_real",
     "x",
-    kernel=lambda xp, x: x.view(x.real.dtype).reshape((*x.shape, 2)) if x.ndim and x.strides[-1] == x.itemsize else xp.stack([x.real, x.imag], -1),
+    kernel=lambda xp, x: (
+        x.view(x.real.dtype).reshape((*x.shape, 2)) if x.ndim and x.strides[-1] == x.itemsize else xp.stack([x.real, x.imag], -1)
+    ),
     rule=lambda x: ((*x.shape, 2), x.dtype.type(0).real.dtype),
     vjp=lambda g: view_as_complex(g),
     view=True,

@@ -22,7 +22,21 @@ Rule = Callable[..., Any]
 class Prim:
     """A primitive operation. Calling it binds it to tensors."""
 
-    __slots__ = ("_bound", "batch", "elementwise", "infer", "inputs", "kernel", "multi", "name", "needs", "on_numpy", "rules", "variadic", "view")
+    __slots__ = (
+        "_bound",
+        "batch",
+        "elementwise",
+        "infer",
+        "inputs",
+        "kernel",
+        "multi",
+        "name",
+        "needs",
+        "on_numpy",
+        "rules",
+        "variadic",
+        "view",
+    )
 
     def __init__(self, name: str, inputs: str, kernel: str | Callable[..., Any], rule: Rule) -> None:
         self.name = name

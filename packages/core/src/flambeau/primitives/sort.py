@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.primitives.indexing import scatter_add, zeros_of
 from flambeau.primitives.indexing import _unknown as unknown
+from flambeau.primitives.indexing import scatter_add, zeros_of
 from flambeau.primitives.prim import primitive
 
 INT64 = np.dtype(np.int64)

@@ -26,7 +26,9 @@ def make(prim: Any, device: Any, **params: Any) -> Any:
         return state.wrap(owner.run(prim, [], (), params))
 
 
-full = primitive("full", "", kernel=lambda xp, shape, value, dtype: xp.full(shape, value, dtype), rule=lambda shape, value, dtype: (shape, dtype))
+full = primitive(
+    "full", "", kernel=lambda xp, shape, value, dtype: xp.full(shape, value, dtype), rule=lambda shape, value, dtype: (shape, dtype)
+)
 empty = primitive("empty", "", kernel=lambda xp, shape, dtype: xp.empty(shape, dtype), rule=lambda shape, dtype: (shape, dtype))
 
 

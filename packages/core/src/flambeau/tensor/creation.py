@@ -46,7 +46,9 @@ def _from_python(data: Any, op: str) -> np.ndarray:
     try:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:
-        raise ShapeError(explain(op, expected="nested sequences of equal lengths, or an array", got=str(error).split(" The detected")[0])) from None
+        raise ShapeError(
+            explain(op, expected="nested sequences of equal lengths, or an array", got=str(error).split(" The detected")[0])
+        ) from None
     except OverflowError:
         raise DtypeError(explain(op, expected="integers that fit int64", got=repr(data)[:80])) from None
     if array.dtype.kind not in "biufcV":
@@ -116,7 +118,8 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
     >>> import numpy as np, flambeau as fb
     >>> a = np.zeros(2)
-    >>> t = fb.from_numpy(a); a[0] = 5
+    >>> t = fb.from_numpy(a)
+    ... a[0] = 5
     >>> t
     tensor([5., 0.], dtype=float64)
     """
@@ -124,7 +127,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise ArgumentTypeError(explain("from_numpy", expected="a numpy.ndarray", got=type(array).__name__, hint="flambeau.tensor(...)"))
     dtypes.of(array.dtype)
     if not array.dtype.isnative:
-        raise DtypeError(explain("from_numpy", expected="native byte order", got=str(array.dtype), hint='array.astype(array.dtype.newbyteorder("="))'))
+        raise DtypeError(
+            explain("from_numpy", expected="native byte order", got=str(array.dtype), hint='array.astype(array.dtype.newbyteorder("="))')
+        )
     return wrap(array)
 
 
@@ -136,7 +141,11 @@ def legacy(args: tuple[Any, ...], d: DType, where: Any) -> Tensor:
         data = args[0]
         if isinstance(data, Tensor) and data.dtype is d and where is None:
             return data.detach()
-        return empty(*data, dtype=d, device=where) if isinstance(data, tuple) and hasattr(data, "numel") else tensor(data, dtype=d, device=where)
+        return (
+            empty(*data, dtype=d, device=where)
+            if isinstance(data, tuple) and hasattr(data, "numel")
+            else tensor(data, dtype=d, device=where)
+        )
     return empty(*args, dtype=d, device=where)
 
 
@@ -156,14 +165,30 @@ def _check_layout(op: str, layout: Any, out: Any) -> None:
         raise DtypeError(explain(op, expected="strided tensors", got=f"layout={layout!r}"))
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, layout: Any = None, memory_format: Any = None) -> Tensor:
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: Any = None,
+    memory_format: Any = None,
+) -> Tensor:
     """A tensor of uninitialised values."""
     _check_layout("empty", layout, None)
     return _finish(source(rows.empty, _where(device), shape=_sized(size, "empty"), dtype=_type(dtype, "empty")), requires_grad)
 
 
 def _constant(op: str, value: Any) -> Any:
-    def make(*size: Any, out: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    def make(
+        *size: Any,
+        out: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:
         _check_layout(op, layout, out)
         if "size" in () or (not size and out is None):
             size = ((),)
@@ -197,7 +222,9 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
 
 
 def _like(op: str, value: Any) -> Any:
-    def make(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None) -> Tensor:
+    def make(
+        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None
+    ) -> Tensor:
         d = input._a.dtype if dtype is None else dtypes.as_dtype(dtype, op).numpy
         where = input.device if device is None else _where(device)
         return _finish(source(rows.full, where, shape=input._a.shape, value=value, dtype=d), requires_grad)
@@ -211,19 +238,40 @@ zeros_like = _like("zeros_like", 0)
 ones_like = _like("ones_like", 1)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None
+) -> Tensor:
     """An uninitialised tensor of the shape, dtype and device of `input`."""
     d = input._a.dtype if dtype is None else dtypes.as_dtype(dtype, "empty_like").numpy
     where = input.device if device is None else _where(device)
     return _finish(source(rows.empty, where, shape=input._a.shape, dtype=d), requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None) -> Tensor:
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    memory_format: Any = None,
+) -> Tensor:
     """A tensor of the shape, dtype and device of `input`, filled with one value."""
     return _like("full_like", fill_value)(input, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def arange(*args: Any, start: Any = 0, end: Any = None, step: Any = 1, out: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
+def arange(
+    *args: Any,
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    out: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
     """Numbers from `start` up to (not including) `end`: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`.
 
     >>> import flambeau as fb
@@ -249,15 +297,29 @@ def range_(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     return (arange(count, dtype=_type(dtype, "range"), device=device) * step + start).requires_grad_(requires_grad)
 
 
-def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
     """`steps` evenly spaced numbers from `start` to `end`, both included."""
     start, end = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end))
     if steps < 0:
         raise ShapeError(explain("linspace", expected="steps >= 0", got=str(steps)))
-    return _finish(source(rows.linspace, _where(device), start=start, stop=end, steps=int(steps), dtype=_type(dtype, "linspace")), requires_grad)
+    return _finish(
+        source(rows.linspace, _where(device), start=start, stop=end, steps=int(steps), dtype=_type(dtype, "linspace")), requires_grad
+    )
 
 
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`base` to the powers `linspace(start, end, steps)`."""
     d = dtypes.default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     powers = linspace(start, end, steps, dtype=dtypes.float64, device=device)

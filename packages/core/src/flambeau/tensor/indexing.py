@@ -62,7 +62,11 @@ def _as_index(k: Any, x: Tensor) -> Any:
     if k is None or k is Ellipsis or isinstance(k, (slice, bool, np.bool_)) or _integer(k) is not None:
         return k
     if isinstance(k, (list, tuple, range, np.ndarray)):
-        k = as_tensor(np.asarray(k if not isinstance(k, list) or k else np.zeros(0, np.int64)), device=x.device) if not _has_tensor(k) else as_tensor(k, device=x.device)
+        k = (
+            as_tensor(np.asarray(k if not isinstance(k, list) or k else np.zeros(0, np.int64)), device=x.device)
+            if not _has_tensor(k)
+            else as_tensor(k, device=x.device)
+        )
     if isinstance(k, Tensor):
         if k._a.dtype.kind == "u" and k._a.itemsize == 1:
             k = k != 0  # a uint8 mask, as in old PyTorch programs
@@ -100,7 +104,9 @@ def resolve(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor], tuple[int, ...]]
             i = _integer(k)
             n = shape[axis]
             if i is None or not -n <= i < n:
-                raise IndexingError(explain("indexing", expected=f"an index in [{-n}, {n - 1}] for axis {axis}", got=f"{i} (shape {tuple(shape)})"))
+                raise IndexingError(
+                    explain("indexing", expected=f"an index in [{-n}, {n - 1}] for axis {axis}", got=f"{i} (shape {tuple(shape)})")
+                )
             basic.append(i)
             axis += 1
     view = x
@@ -120,7 +126,9 @@ def _positions(k: Tensor, shape: tuple[int, ...], axis: int) -> list[Tensor]:
     a, n = k._a, shape[axis]
     if type(a) is np.ndarray and a.size and (int(a.max()) >= n or int(a.min()) < -n):
         bad = int(a.max()) if int(a.max()) >= n else int(a.min())
-        raise IndexingError(explain("indexing", expected=f"indices in [{-n}, {n - 1}] for axis {axis}", got=f"{bad} (shape {tuple(shape)})"))
+        raise IndexingError(
+            explain("indexing", expected=f"indices in [{-n}, {n - 1}] for axis {axis}", got=f"{bad} (shape {tuple(shape)})")
+        )
     return [k]
 
 

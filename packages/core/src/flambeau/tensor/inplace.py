@@ -85,7 +85,9 @@ def _rebase(x: Tensor, value: Tensor) -> None:
     else:
         if x._a.dtype != base._a.dtype:
             got = f"a view with dtype {x.dtype!r} of a tensor with dtype {base.dtype!r}"
-            raise GradientError(explain("in-place write", expected="a view of the same dtype while gradients are recorded", got=got, hint=".clone() first"))
+            raise GradientError(
+                explain("in-place write", expected="a view of the same dtype while gradients are recorded", got=got, hint=".clone() first")
+            )
         old, result = wrap(base._a), wrap(base._a)
         old._node = base._node
         record(put_strided, (old, value), _geometry(x, base), result)
@@ -134,7 +136,14 @@ def inplace_binary(prim: Prim, op: Callable[..., Any], name: str) -> Callable[..
     def method(self: Tensor, other: Any, *args: Any, **kwargs: Any) -> Tensor:
         nonlocal ufunc
         a = self._a
-        if not kwargs and not args and type(a) is np.ndarray and a.dtype.kind == "f" and state.interceptor is None and (self._node is None or not mode.grad):
+        if (
+            not kwargs
+            and not args
+            and type(a) is np.ndarray
+            and a.dtype.kind == "f"
+            and state.interceptor is None
+            and (self._node is None or not mode.grad)
+        ):
             if isinstance(other, Tensor):
                 b = other._a
                 fits = type(b) is np.ndarray and b.dtype is a.dtype and b.shape == a.shape and (other._node is None or not mode.grad)

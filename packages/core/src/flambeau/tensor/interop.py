@@ -48,7 +48,9 @@ def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_
     """A DLPack capsule of the memory."""
     array = _plain(self)
     if array.dtype.kind == "V":
-        raise DtypeError(explain("dlpack", expected="a dtype that the array library exports", got=repr(self.dtype), hint=".view(flambeau.int16)"))
+        raise DtypeError(
+            explain("dlpack", expected="a dtype that the array library exports", got=repr(self.dtype), hint=".view(flambeau.int16)")
+        )
     options = {k: v for k, v in (("max_version", max_version), ("dl_device", dl_device), ("copy", copy)) if v is not None}
     if stream is not None:
         options["stream"] = stream

@@ -205,7 +205,10 @@ def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
-OWN = {f.__name__: f for f in (copy_, fill_, zero_, resize_, set_, new, apply_, map_, squeeze_, unsqueeze_, transpose_, t_, is_same_size, share_memory_)}
+OWN = {
+    f.__name__: f
+    for f in (copy_, fill_, zero_, resize_, set_, new, apply_, map_, squeeze_, unsqueeze_, transpose_, t_, is_same_size, share_memory_)
+}
 NEW = {f"new_{name}": _new(getattr(creation, name), f"new_{name}") for name in ("zeros", "ones", "empty", "full", "tensor")}
 PROPERTIES = {
     "T": shape.reversed_axes,
@@ -219,7 +222,14 @@ PROPERTIES = {
 
 def install() -> None:
     """Hang everything on Tensor."""
-    for module, names in ((pointwise, POINTWISE), (shape, SHAPE), (reduction, REDUCTION), (indexing, INDEXING), (matmul, MATMUL), (convert, CONVERT)):
+    for module, names in (
+        (pointwise, POINTWISE),
+        (shape, SHAPE),
+        (reduction, REDUCTION),
+        (indexing, INDEXING),
+        (matmul, MATMUL),
+        (convert, CONVERT),
+    ):
         for name in names:
             setattr(Tensor, name, getattr(module, name))
     for name in INPLACE:
@@ -235,7 +245,15 @@ def install() -> None:
     Tensor.type = convert.type_  # type: ignore[attr-defined]
     for name in ("add", "sub", "mul"):
         setattr(Tensor, f"__i{name}__", getattr(Tensor, f"{name}_"))
-    for symbol, name in (("truediv", "div"), ("pow", "pow"), ("floordiv", "floor_divide"), ("mod", "remainder"), ("and", "bitwise_and"), ("or", "bitwise_or"), ("xor", "bitwise_xor")):
+    for symbol, name in (
+        ("truediv", "div"),
+        ("pow", "pow"),
+        ("floordiv", "floor_divide"),
+        ("mod", "remainder"),
+        ("and", "bitwise_and"),
+        ("or", "bitwise_or"),
+        ("xor", "bitwise_xor"),
+    ):
         setattr(Tensor, f"__i{symbol}__", getattr(Tensor, f"{name}_"))
 
 

@@ -17,7 +17,9 @@ _options: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "
 _PROFILES = {"default": (4, 1000, 3), "short": (2, 1000, 2), "full": (4, math.inf, 3)}
 
 
-def set_printoptions(precision: Any = None, threshold: Any = None, edgeitems: Any = None, linewidth: Any = None, profile: Any = None, sci_mode: Any = None) -> None:
+def set_printoptions(
+    precision: Any = None, threshold: Any = None, edgeitems: Any = None, linewidth: Any = None, profile: Any = None, sci_mode: Any = None
+) -> None:
     """Digits, and from how many elements on a tensor is summarised. Profiles: "default", "short", "full"."""
     if profile is not None:
         if profile not in _PROFILES:
@@ -43,7 +45,9 @@ def to_string(t: Any) -> str:
     host = executors[type(a)].to_numpy(a)
     if host.size == 0 and host.ndim != 1:
         suffixes.append(f"size={tuple(t.shape)}")
-    if t.dtype not in (dtypes.default_dtype(), dtypes.int64, dtypes.bool_) and not (t.is_complex() and t.dtype is dtypes.default_dtype().to_complex()):
+    if t.dtype not in (dtypes.default_dtype(), dtypes.int64, dtypes.bool_) and not (
+        t.is_complex() and t.dtype is dtypes.default_dtype().to_complex()
+    ):
         suffixes.append(f"dtype={t.dtype.name}")
     history = _history(t, ", ")
     body = _body(host, len("tensor("))

@@ -206,7 +206,9 @@ class Tensor(Value):
         elif self._node is None:
             if self._a.dtype.kind not in "fcV":
                 got = f"{self.dtype!r}"
-                raise GradientError(explain("requires_grad_", expected="a floating-point or complex dtype", got=got, hint="convert with .float()"))
+                raise GradientError(
+                    explain("requires_grad_", expected="a floating-point or complex dtype", got=got, hint="convert with .float()")
+                )
             self._node = AccumulateGrad(weakref.ref(self), self.__dict__.pop("_grad", None))
         return self
 
@@ -319,7 +321,9 @@ class Tensor(Value):
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The elements as a NumPy array that shares memory (on the CPU). `force=True` detaches and copies to the host first."""
         if self._node is not None and not force and mode.grad:
-            raise GradientError(explain("numpy", expected="a tensor without gradient", got="one that requires grad", hint=".detach().numpy()"))
+            raise GradientError(
+                explain("numpy", expected="a tensor without gradient", got="one that requires grad", hint=".detach().numpy()")
+            )
         owner = executors[type(self._a)]
         if owner.device_of(self._a).type == "cuda" and not force:
             raise ArgumentTypeError(explain("numpy", expected="a tensor on the CPU", got=f"one on {self.device}", hint=".cpu().numpy()"))
@@ -403,7 +407,10 @@ class Tensor(Value):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         extra = {k: v for k, v in self.__dict__.items() if k not in ("_grad", "_retains")}
-        return (rebuild, (type(self), np.ascontiguousarray(self.numpy(force=True)).reshape(self._a.shape), str(self.device), self.requires_grad, extra))
+        return (
+            rebuild,
+            (type(self), np.ascontiguousarray(self.numpy(force=True)).reshape(self._a.shape), str(self.device), self.requires_grad, extra),
+        )
 
     def as_subclass(self, cls: type) -> Any:
         """The same value as an instance of a subclass of Tensor."""
