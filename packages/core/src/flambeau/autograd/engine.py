@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from flambeau.autograd.modes import mode
@@ -12,7 +13,7 @@ from flambeau.primitives.bind import state
 from flambeau.primitives.elementwise import copy, fill, isnan
 from flambeau.primitives.value import Value
 
-_seq = Node.seq.__get__  # type: ignore[attr-defined]
+_seq = attrgetter("seq")
 
 
 def reachable(roots: Sequence[Node]) -> list[Node]:
@@ -31,7 +32,7 @@ def leading_to(order: list[Node], targets: dict[Node, Any]) -> set[Node]:
     """The nodes from which a target can be reached."""
     needed: set[Node] = set(targets)
     for node in reversed(order):
-        if node not in needed and not needed.isdisjoint(node.parents):  # type: ignore[arg-type]
+        if node not in needed and not needed.isdisjoint(node.parents):
             needed.add(node)
     return needed
 

@@ -76,13 +76,19 @@ class PrimNode(Node):
 
     __slots__ = ("dtypes", "out", "params", "prim", "saved", "shapes", "versions")
     prim: Prim
+    params: dict[str, Any]
+    saved: Any  # per input: the tensor or number that a derivative needs, or None
+    versions: list[int]
+    shapes: list[Any]
+    dtypes: Any
+    out: Any  # (array or arrays, storage, version) where a derivative needs the output
 
     def apply(self, g: Any, needed: Any) -> Any:
         prim = self.prim
         rules: Any = prim.rules
         if prim.variadic:
             return rules[0](g, self)
-        grads = []
+        grads: list[Any] = []
         i = 0
         for parent in self.parents:
             if parent is None or (needed is not None and parent not in needed):
@@ -146,6 +152,7 @@ class MultiNode(PrimNode):
     """The node of a primitive with several outputs; its gradient is a list with an entry per output."""
 
     __slots__ = ("outputs",)
+    outputs: list[Any]  # (shape, dtype) of each
 
     def apply(self, g: Any, needed: Any) -> Any:
         return super().apply(materialize(g, self.outputs), needed)

@@ -68,8 +68,9 @@ class device:
     __slots__ = ("_entered", "index", "type")
     type: str
     index: int | None
+    _entered: list[device]
 
-    def __init__(self, type: str | device | int, index: int | None = None) -> None:
+    def __init__(self, type: Any, index: Any = None) -> None:
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
         elif isinstance(type, int) and not isinstance(type, bool):

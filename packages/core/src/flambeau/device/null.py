@@ -67,7 +67,8 @@ class NullBackend:
         result = prim.infer(*arrays, **params)
         if isinstance(result, list):
             return tuple(NullArray(*r) for r in result)
-        return NullArray(*result, base=arrays[0] if prim.view else None)
+        shape, dtype = result
+        return NullArray(shape, dtype, arrays[0] if prim.view else None)
 
     def device_of(self, array: Any) -> device:
         """The one device of this type."""

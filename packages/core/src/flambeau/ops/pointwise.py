@@ -6,6 +6,7 @@ The closures made here are the hot path: for CPU tensors of one dtype they call 
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from flambeau.tensor.tensor import Tensor
 
 ndarray = np.ndarray
 _new = object.__new__
+_OPERANDS = (Tensor, int, float, builtins.complex, np.generic, ndarray)
 _NOTHING: dict[str, Any] = {}
 
 
@@ -66,7 +68,7 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Calla
             if input._node is not None and prim.rules is not None:
                 record(prim, (input, other), _NOTHING, t)
             return t
-        if dunder and not isinstance(other, (Tensor, int, float, complex, np.generic, ndarray)):
+        if dunder and not isinstance(other, _OPERANDS):
             return NotImplemented
         return prim(*operands(name, input, other, floating=floating))
 
@@ -109,8 +111,8 @@ def unary(prim: Prim, *, floating: bool = True, kinds: str = "fc") -> Callable[.
 def into(out: Tensor, value: Tensor) -> Tensor:
     """Serve an `out=` argument."""
     if out._a.shape != value._a.shape:
-        out.resize_(value.shape)  # type: ignore[attr-defined]
-    return out.copy_(value)  # type: ignore[attr-defined, no-any-return]
+        out.resize_(value.shape)
+    return out.copy_(value)
 
 
 def function(op: Callable[..., Any], doc: str, name: str = "") -> Callable[..., Any]:

@@ -36,7 +36,7 @@ def result_type(*values: Any) -> DType:
         have = groups[level]
         groups[level] = d if have is None else dtypes.promote(have, d)
     result: DType | None = None
-    for d in groups:
+    for d in groups:  # type: ignore[assignment]
         if d is None or result is None:
             result = result or d
         elif d.category > result.category:

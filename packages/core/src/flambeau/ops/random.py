@@ -123,7 +123,7 @@ def _continuous(name: str, op: str, doc: str) -> Any:
         if d.kind == "c":
             half = np.dtype(f"f{d.itemsize // 2}")
             pair = draw(name, ((*shape, 2), half, 0.0, 1.0), (*shape, 2), half, generator, _where(device))
-            made = (pair * 0.5**0.5 if name == "normal" else pair).view_as_complex()  # type: ignore[attr-defined]
+            made = (pair * 0.5**0.5 if name == "normal" else pair).view_as_complex()
         else:
             made = draw(name, (shape, d, 0.0, 1.0), shape, d, generator, _where(device))
         if out is not None:
@@ -299,7 +299,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     return _fill(self, "bernoulli", generator, before=(chance,))
 
 
-METHODS = {f.__name__: f for f in (uniform_, normal_, exponential_, cauchy_, log_normal_, geometric_, random_, bernoulli_)}
+METHODS: dict[str, Any] = {f.__name__: f for f in (uniform_, normal_, exponential_, cauchy_, log_normal_, geometric_, random_, bernoulli_)}
 METHODS |= {"multinomial": multinomial, "bernoulli": bernoulli}
 
 

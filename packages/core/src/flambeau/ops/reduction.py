@@ -21,6 +21,7 @@ from flambeau.ops.pointwise import (
     maximum,
     minimum,
     mul_op,
+    ne_op,
     pow_op,
     sqrt,
     sub_op,
@@ -186,7 +187,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero."""
-    return sum(input != 0, dim)
+    return sum(ne_op(input, 0), dim)
 
 
 def var(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Tensor:

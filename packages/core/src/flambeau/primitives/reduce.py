@@ -31,11 +31,17 @@ def is_half(d: np.dtype) -> bool:
     return d.itemsize == 2 and d.kind in "fV"
 
 
-def _accumulate(name: str) -> Any:
+def _accumulate(name: str, ufunc: str) -> Any:
+    """`ufunc.reduce` where there is one: it is what NumPy's `sum` and `prod` call in the end."""
+    reduce = getattr(np, ufunc).reduce
+
     def kernel(xp: Any, x: Any, axis: tuple[int, ...], keepdim: bool) -> Any:
-        if is_half(x.dtype):
-            return getattr(xp, name)(x.astype(np.float32), axis=axis, keepdims=keepdim).astype(x.dtype)
-        return getattr(xp, name)(x, axis=axis, keepdims=keepdim, dtype=x.dtype)
+        d = x.dtype
+        if d.itemsize == 2 and d.kind in "fV":
+            return getattr(xp, name)(x.astype(np.float32), axis=axis, keepdims=keepdim).astype(d)
+        if xp is np:
+            return reduce(x, axis, d, None, keepdim)
+        return getattr(xp, name)(x, axis=axis, keepdims=keepdim, dtype=d)
 
     return kernel
 
@@ -45,8 +51,8 @@ def restore(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...]) -> Any:
     return expand(reshape(g, shape=reduced(x_shape, axis, True)), shape=x_shape)
 
 
-sum_ = primitive("sum", "x", kernel=_accumulate("sum"), rule=_rule, vjp=lambda g, x_shape, axis: restore(g, x_shape, axis))
-prod_ = primitive("prod", "x", kernel=_accumulate("prod"), rule=_rule, vjp=lambda g, x, out, axis: _prod_vjp(g, x, out, axis))
+sum_ = primitive("sum", "x", kernel=_accumulate("sum", "add"), rule=_rule, vjp=lambda g, x_shape, axis: restore(g, x_shape, axis))
+prod_ = primitive("prod", "x", kernel=_accumulate("prod", "multiply"), rule=_rule, vjp=lambda g, x, out, axis: _prod_vjp(g, x, out, axis))
 
 
 def _prod_vjp(g: Any, x: Any, out: Any, axis: tuple[int, ...]) -> Any:

@@ -160,7 +160,7 @@ def _same_shapes(indices: list[Tensor]) -> None:
 
 def put(x: Tensor, key: Any, values: Any, accumulate: bool = False) -> Tensor:
     """A copy of x with values at x[key]."""
-    out = x.clone()  # type: ignore[attr-defined]
+    out = x.clone()
     view, indices, axes = resolve(out, key)
     v = to_dtype(values, x.dtype)
     if not indices:
@@ -180,7 +180,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     elif value._a.dtype != x._a.dtype:
         value = to_dtype(value, x.dtype)
     if value._a.ndim == 0 and value.device != x.device:
-        value = value.to(x.device)  # type: ignore[attr-defined]
+        value = value.to(x.device)
     view, indices, axes = resolve(x, key)
     if not indices:
         while value._a.ndim > view._a.ndim and value._a.shape[0] == 1:

@@ -26,7 +26,7 @@ def write(x: Tensor, value: Tensor, op: str) -> Tensor:
         if source.shape != array.shape:
             value = expand(value, shape=array.shape)
         if value._a.dtype != array.dtype:
-            value = value.to(x.dtype)  # type: ignore[attr-defined]
+            value = value.to(x.dtype)
         _store(array, value._a)
         storage_of(x).version += 1
         _rebase(x, value)
@@ -152,7 +152,7 @@ def inplace_binary(prim: Prim, op: Callable[..., Any], name: str) -> Callable[..
                 fits = type(b) is float or type(b) is int
             if fits and 0 not in a.strides:
                 if ufunc is None:
-                    ufunc = getattr(np, prim.kernel)  # type: ignore[arg-type]
+                    ufunc = getattr(np, prim.kernel)
                 ufunc(a, b, out=a)
                 storage_of(self).version += 1
                 return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,6 +62,22 @@ class Tensor(Value):
 
     __slots__ = ()
     __array_priority__ = 1000
+
+    if TYPE_CHECKING:  # hung on the class by tensor/methods.py
+
+        def __getattr__(self, name: str) -> Any: ...
+        def _binary(self, other: Any) -> Tensor: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = _binary
+        __mod__ = __pow__ = __rpow__ = __matmul__ = __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = _binary
+        __lt__ = __le__ = __gt__ = __ge__ = _binary
+
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __neg__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __getitem__(self, key: Any) -> Tensor: ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         from flambeau.tensor.creation import legacy
@@ -389,7 +405,7 @@ class Tensor(Value):
         if not self.is_leaf:
             got = f"the result of {self._node.name()}"
             raise GradientError(explain("deepcopy", expected="a leaf", got=got, hint=".detach().clone()"))
-        copied = _new(type(self))
+        copied: Any = _new(type(self))
         memo[id(self)] = copied
         owner = executors[type(self._a)]
         copied._a = self._a.copy() if hasattr(self._a, "copy") else owner.empty(self._a.shape, self._a.dtype, self.device)
@@ -414,14 +430,14 @@ class Tensor(Value):
 
     def as_subclass(self, cls: type) -> Any:
         """The same value as an instance of a subclass of Tensor."""
-        t = _new(cls)
+        t: Any = _new(cls)
         t._a, t._node, t._base, t._st = self._a, self._node, self._base, self._st
         return t
 
 
 def rebuild(cls: type, array: np.ndarray, where: str, requires_grad: bool, extra: dict[str, Any]) -> Any:
     """Undo pickling."""
-    t = _new(cls)
+    t: Any = _new(cls)
     target = device(where)
     t._a, t._node, t._base, t._st = backend(target).from_numpy(array, target), None, None, None
     t.__dict__.update(extra)
