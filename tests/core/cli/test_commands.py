@@ -194,6 +194,15 @@ def test_bench_prints_what_was_measured(flambeau, monkeypatch):
     assert "1.25 us" in flambeau("bench").stdout
 
 
+def test_bench_measures_what_it_says(monkeypatch):
+    monkeypatch.setattr(bench, "CHAIN", 3)
+    monkeypatch.setattr(bench, "MATRIX", 8)
+    rows = [measure() for measure in (bench.measure_add, bench.measure_backward, bench.measure_matmul)]
+    assert [(row.name, row.unit) for row in rows] == [("add of 4 numbers", "us"), ("add with gradient", "us"), ("matmul 8", "GF/s")]
+    assert all(row.value > 0 for row in rows)
+    assert 0 < bench.import_seconds("colorsys", repeats=1) < 60
+
+
 def test_python_m_flambeau():
     assert run("-m", "flambeau", "--version").stdout == f"flambeau, version {__version__}\n"
     result = run("-m", "flambeau", "no-such-command")
