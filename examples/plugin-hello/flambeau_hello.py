@@ -8,7 +8,7 @@ import click
 import flambeau
 from flambeau import nn
 from flambeau.plugins import Register, hookimpl
-from flambeau.train.recipe import Recipe, RunContext
+from flambeau.train import Recipe, RunContext
 
 
 @hookimpl

@@ -25,10 +25,11 @@ class Config:
     fail: str = ""
 
 def run(config, context):
-    for step in range(config.steps):
+    first = context.checkpoints.latest().step if context.resume else 0
+    for step in range(first, config.steps):
         context.report(step + 1, config.steps, loss=1 / (step + 1))
     if config.fail == "checkpoint":
-        context.checkpoint.write_text("state")
+        context.checkpoints.save(3, {"step": 3})
     if config.fail in ("interrupt", "checkpoint"):
         raise KeyboardInterrupt
     if config.fail:

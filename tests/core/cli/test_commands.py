@@ -10,9 +10,11 @@ import sys
 import pytest
 
 from flambeau.__about__ import __version__
+from flambeau.base.errors import missing_extra
 from flambeau.cli import bench, doctor
 from flambeau.cli.bench import Measurement
 from flambeau.cli.commands import COMMANDS
+from flambeau.device import base as devices
 from flambeau.plugins import Check
 from tests.core.plugins.support import install
 
@@ -38,6 +40,12 @@ def test_list_counts_kinds_and_shows_rows(flambeau):
         }
     ]  # fmt: skip
     assert json.loads(flambeau("list", "--source", "nobody", "--json").stdout) == []
+
+
+def test_list_points_to_what_is_not_installed(flambeau):
+    result = flambeau("list", "agents")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "No agents are registered here.\nNot installed: ppo (pip install flambeau-rl)\n"
 
 
 def test_list_of_an_unknown_kind(flambeau):
@@ -110,6 +118,7 @@ def test_doctor(flambeau, monkeypatch, tmp_path):
     checks = {section: {row["name"]: row for row in rows} for section, rows in report.items()}
     assert checks["system"]["python"]["status"] == "ok"
     assert checks["numpy"]["numpy"]["value"].startswith("2.")
+    assert checks["devices"]["cpu"] == {"name": "cpu", "value": "usable", "status": "ok", "hint": ""}
     assert checks["plugins"]["hello: heart"] == {"name": "hello: heart", "value": "beats", "status": "warn", "hint": "rest"}
     assert checks["settings"]["FLAMBEAU_OFLINE"]["hint"].startswith("did you mean 'FLAMBEAU_OFFLINE'")
     assert checks["settings"]["cache"]["value"] == str(tmp_path)
@@ -140,6 +149,21 @@ def test_doctor_survives_and_reports_failures(flambeau, monkeypatch, site):
     } in report["plugins"]
 
 
+def test_doctor_says_what_a_device_lacks(monkeypatch):
+    def absent():
+        raise missing_extra("device 'odd'", "oddpy", "flambeau-odd")
+
+    def failing():
+        raise OSError("no driver")
+
+    for name, load in [("odd", absent), ("ill", failing)]:
+        monkeypatch.setitem(devices._loaders, name, load)
+    rows = {check.name: check for check in doctor.device_checks()}
+    hint = "device 'odd': expected the package 'oddpy', got an environment without it. Try: pip install \"flambeau-odd\"."
+    assert rows["odd"] == Check("odd", "not usable", "ok", hint)
+    assert rows["ill"] == Check("ill", "OSError: no driver", "warn", "check the driver")
+
+
 def test_doctor_compares_versions_and_lists_extras(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     extras = """\
@@ -168,6 +192,15 @@ def test_bench_prints_what_was_measured(flambeau, monkeypatch):
         "import": {"value": 80.0, "unit": "ms", "numpy": None},
     }
     assert "1.25 us" in flambeau("bench").stdout
+
+
+def test_bench_measures_what_it_says(monkeypatch):
+    monkeypatch.setattr(bench, "CHAIN", 3)
+    monkeypatch.setattr(bench, "MATRIX", 8)
+    rows = [measure() for measure in (bench.measure_add, bench.measure_backward, bench.measure_matmul)]
+    assert [(row.name, row.unit) for row in rows] == [("add of 4 numbers", "us"), ("add with gradient", "us"), ("matmul 8", "GF/s")]
+    assert all(row.value > 0 for row in rows)
+    assert 0 < bench.import_seconds("colorsys", repeats=1) < 60
 
 
 def test_python_m_flambeau():

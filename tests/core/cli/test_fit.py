@@ -93,7 +93,7 @@ def test_interruption_says_how_to_resume(flambeau):
     assert result.stderr.endswith("Interrupted before the first checkpoint; nothing to resume.\n")
     result = flambeau("fit", "toy", "--set", "fail=checkpoint", "--seed", "5", "--out", "my run")
     assert result.exit_code == 130
-    checkpoint = Path("my run", "checkpoint.safetensors")
+    checkpoint = Path("my run", "checkpoint-000000003.safetensors")
     assert result.stderr.endswith(f"Interrupted. {checkpoint} is saved; go on with:\n  flambeau fit toy --resume --out 'my run'\n")
     result = flambeau("fit", "toy", "--resume", "--out", "my run", "--set", "fail=", "--json")
     assert json.loads(result.stdout)["metrics"] == {"accuracy": 0.1, "seed": 5.0, "resumed": 1.0}
@@ -126,7 +126,7 @@ def test_control_c_in_a_real_process(site, tmp_path):
         + textwrap.dedent("""
         import time
         def run(config, context):
-            context.checkpoint.write_text("state")
+            context.checkpoints.save(1, {"step": 1})
             print("started", flush=True)
             time.sleep(60)
         toy = Recipe("toy", Config, run)

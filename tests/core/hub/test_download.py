@@ -30,6 +30,9 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.plan, self.requests, self.body, self.accept_ranges = [], [], BODY, True
 
+    def handle_error(self, request, client_address):
+        """Clients that hang up are part of the tests."""
+
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}/weights/net.bin"

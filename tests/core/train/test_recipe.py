@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flambeau.base.errors import ArgumentError, FileFormatError, PluginError
+from flambeau.ops.random import rand
+from flambeau.serialization.checkpoint import Checkpointer
 from flambeau.train.options import build, coerce, options, split_assignments
 from flambeau.train.recipe import Progress, Recipe, RunContext, find_checkpoint, run_recipe
 
@@ -37,7 +41,7 @@ class Config:
 def run(config: Config, context: RunContext) -> dict[str, float]:
     for step in range(config.steps):
         context.report(step + 1, config.steps, loss=1.0 / (step + 1))
-    context.checkpoint.write_text(f"{config.steps} {context.seed}")
+    context.checkpoints.save(config.steps, {"seed": context.seed, "draw": float(rand(()))})
     return {"accuracy": config.lr, "resumed": float(context.resume)}
 
 
@@ -149,6 +153,22 @@ def test_a_run_reports_records_and_returns(tmp_path):
     assert record["metrics"] == result.metrics
 
 
+def test_the_seed_decides_every_generator(tmp_path):
+    def draw(seed):
+        numbers = {}
+
+        def run(config, context):
+            numbers.update(python=random.random(), numpy=float(np.random.rand()), flambeau=float(rand(())))
+            return numbers
+
+        run_recipe(Recipe("draw", Config, run), seed=seed, out=tmp_path)
+        return numbers
+
+    first, again, other = draw(2**40 + 1), draw(2**40 + 1), draw(2)
+    assert first == again
+    assert all(first[name] != other[name] for name in first)
+
+
 def test_the_directory_is_named_after_the_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run_recipe(RECIPE).run_dir == str(Path("runs", "toy"))
@@ -159,7 +179,8 @@ def test_resuming_uses_the_configuration_of_that_run(tmp_path):
     run_recipe(RECIPE, {"steps": 5, "hidden": (8,), "clip": None, "where": "there"}, seed=3, out=tmp_path)
     result = run_recipe(RECIPE, {"lr": 0.25}, out=tmp_path, resume=True)
     assert result.metrics == {"accuracy": 0.25, "resumed": 1.0}
-    assert (tmp_path / "checkpoint.safetensors").read_text() == "5 3"
+    saved = Checkpointer(tmp_path).latest()
+    assert (saved.step, saved.state["seed"]) == (5, 3)
     assert json.loads((tmp_path / "run.json").read_text())["config"]["hidden"] == [8]
 
 

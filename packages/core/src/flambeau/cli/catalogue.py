@@ -8,6 +8,7 @@ from collections import Counter
 import click
 
 from flambeau.base.errors import NameNotFound
+from flambeau.base.known import PROVIDERS, known_names
 from flambeau.base.registry import KINDS, query, registry
 from flambeau.cli.output import common_options, print_json, print_table
 from flambeau.plugins.manager import Plugin, host
@@ -34,7 +35,20 @@ def list_objects(kind: str | None, domain: str | None, source: str | None, as_js
         short = set(registry(kind).names())
         names = [row.name if row.name in short else row.full_name for row in rows]
         cells = [(name, row.domain, row.source, row.meta.get("summary", "")) for name, row in zip(names, rows)]
-        print_table(("name", "domain", "from", ""), cells)
+        if cells:
+            print_table(("name", "domain", "from", ""), cells)
+        else:
+            click.echo(f"No {kind} are registered here.", err=True)
+        if domain is None and source is None:
+            _point_elsewhere(kind, {row.name for row in rows})
+
+
+def _point_elsewhere(kind: str, here: set[str]) -> None:
+    """Say on stderr what official packages that are not installed would add."""
+    for package in PROVIDERS:
+        absent = [name for name, owner in known_names(kind).items() if owner == package and name not in here]
+        if absent:
+            click.echo(f"Not installed: {', '.join(absent)} (pip install {package})", err=True)
 
 
 @click.command()

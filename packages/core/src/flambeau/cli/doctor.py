@@ -16,6 +16,7 @@ from flambeau.base import config
 from flambeau.base.errors import FlambeauError, did_you_mean
 from flambeau.base.known import FIRST_PARTY
 from flambeau.cli.output import common_options, print_json, stdout
+from flambeau.device.base import backend, device, device_types
 from flambeau.plugins.manager import host
 from flambeau.plugins.specs import Check
 
@@ -53,6 +54,22 @@ def numpy_checks() -> list[Check]:
     slow = Check("blas", name or "unknown", "warn", "a NumPy with OpenBLAS multiplies matrices many times faster: pip install numpy")
     found = bool(blas.get("found", True)) and name not in ("unknown", "none")
     return [Check("numpy", np.__version__), Check("blas", name) if found else slow]
+
+
+def device_checks() -> list[Check]:
+    """Which devices can be used here, and what the others lack."""
+    rows = []
+    for name in device_types():
+        where = device(name)
+        try:
+            backend(where).synchronize(where)
+        except FlambeauError as error:
+            rows.append(Check(name, "not usable", "ok", str(error)))
+        except Exception as error:  # a driver that fails in its own way
+            rows.append(Check(name, f"{type(error).__name__}: {error}", "warn", "check the driver"))
+        else:
+            rows.append(Check(name, "usable"))
+    return rows
 
 
 def package_checks() -> list[Check]:
@@ -122,7 +139,7 @@ def setting_checks() -> list[Check]:
 
 
 SECTIONS: dict[str, Callable[[], list[Check]]] = {
-    "system": system_checks, "numpy": numpy_checks, "packages": package_checks, "extras": extra_checks,
+    "system": system_checks, "numpy": numpy_checks, "devices": device_checks, "packages": package_checks, "extras": extra_checks,
     "plugins": plugin_checks, "settings": setting_checks,
 }  # fmt: skip
 

@@ -19,15 +19,20 @@ import dataclasses
 import json
 import math
 import os
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flambeau.__about__ import __version__
 from flambeau.base.errors import ArgumentError, FileFormatError, PluginError, explain
-from flambeau.base.files import atomic_write
+from flambeau.ops.random import manual_seed
+from flambeau.serialization.atomic import atomic_write
+from flambeau.serialization.checkpoint import Checkpointer
 from flambeau.train.options import build
 
 RUN_FILE = "run.json"
@@ -50,7 +55,7 @@ class RunContext:
         seed: decides every random number of the run.
         device: where to compute ("cpu", "cuda", ...).
         out: the run's directory, which exists.
-        resume: continue from `checkpoint` instead of starting anew.
+        resume: continue from `checkpoints.latest()` instead of starting anew.
         callbacks: the caller's callbacks, to be handed to the training loop.
         on_report: receives each `report`.
     """
@@ -68,9 +73,9 @@ class RunContext:
             self.on_report(Progress(step, total, metrics))
 
     @property
-    def checkpoint(self) -> Path:
-        """Where to save what resuming needs, `out/checkpoint.safetensors`; when resuming, the newest `checkpoint*` there is in `out`."""
-        return (find_checkpoint(self.out) if self.resume else None) or self.out / "checkpoint.safetensors"
+    def checkpoints(self) -> Checkpointer:
+        """The run's checkpoints in `out`: `checkpoints.save(step, state)`, and `checkpoints.latest()` to resume."""
+        return Checkpointer(self.out)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,13 @@ class RunResult:
         return json.dumps(dataclasses.asdict(self))
 
 
+def seed_everything(seed: int) -> None:
+    """Seed every global random number generator: Python's, NumPy's and Flambeau's."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # NumPy takes 32 bits
+    manual_seed(seed)
+
+
 def find_checkpoint(out: str | os.PathLike[str], *, since: float = 0.0) -> Path | None:
     """The newest `checkpoint*` (file or directory) in a run's directory that was written after `since` (as `time.time()`), or None."""
     ages = {path: path.stat().st_mtime for path in Path(out).glob("checkpoint*") if path.suffix not in (".tmp", ".lock")}
@@ -129,7 +141,9 @@ class Run:
     resume: bool
 
     def execute(self, *, callbacks: Sequence[Any] = (), on_report: Callable[[Progress], None] | None = None) -> RunResult:
-        """Do the work. `run.json` in the run's directory records the configuration at the start and the metrics at the end.
+        """Do the work, after seeding Python's, NumPy's and Flambeau's random numbers.
+
+        `run.json` in the run's directory records the configuration at the start and the metrics at the end.
 
         Raises ArgumentError when the directory cannot be made, and whatever the recipe raises.
         """
@@ -143,6 +157,7 @@ class Run:
         }  # fmt: skip
         _write_run(self.out, record)
         context = RunContext(self.seed, self.device, self.out, self.resume, tuple(callbacks), on_report)
+        seed_everything(self.seed)
         start = time.perf_counter()
         metrics = _plain(self.recipe, self.recipe.run(self.config, context))
         result = RunResult(self.recipe.name, metrics, round(time.perf_counter() - start, 3), str(self.out))
