@@ -126,7 +126,7 @@ def test_random_split_fractions():
     assert [len(part) for part in random_split(range(10), [0.3, 0.3, 0.4])] == [3, 3, 4]
     assert [len(part) for part in random_split(range(11), [0.5, 0.25, 0.25])] == [6, 3, 2]
     with pytest.warns(UserWarning, match="part 1 is empty"):
-        random_split(range(2), [0.5, 0.1, 0.4])
+        random_split(range(10), [0.6, 0.05, 0.35])
     with pytest.raises(ArgumentError, match="between 0 and 1"):
         random_split(range(10), [1.5, -0.5])
 

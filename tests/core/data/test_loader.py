@@ -46,7 +46,7 @@ def test_every_start_method(context):
 def test_same_seed_same_order_for_any_workers():
     orders = []
     for workers in WORKERS:
-        rng.seed_default(11)
+        rng.default_generator().manual_seed(11)
         loader = DataLoader(list(range(23)), batch_size=4, shuffle=True, **workers)
         orders.append([values(loader), values(loader)])
     assert all(order == orders[0] for order in orders)
@@ -55,7 +55,7 @@ def test_same_seed_same_order_for_any_workers():
 
 
 def test_own_generator_leaves_the_default_one_alone():
-    rng.seed_default(1)
+    rng.default_generator().manual_seed(1)
     before = rng.snapshot()
     orders = [values(DataLoader(list(range(9)), shuffle=True, generator=rng.new_generator(5))) for _ in range(2)]
     assert orders[0] == orders[1] and rng.same(before, rng.snapshot())
@@ -122,7 +122,7 @@ def test_out_of_order_gives_every_batch_once():
             time.sleep(0.3 if index == 0 else 0)
             return index
 
-    batches = [int(x.tolist()) for x in DataLoader(Slow(), batch_size=None, num_workers=2, in_order=False)]
+    batches = [int(x) for x in DataLoader(Slow(), batch_size=None, num_workers=2, in_order=False)]
     assert sorted(batches) == list(range(8)) and batches[0] != 0
 
 

@@ -38,10 +38,10 @@ def test_random_with_replacement(size, count):
 
 
 def test_random_follows_the_seed_and_changes_by_epoch():
-    rng.seed_default(7)
+    rng.default_generator().manual_seed(7)
     sampler = RandomSampler(range(50))
     first, second = list(sampler), list(sampler)
-    rng.seed_default(7)
+    rng.default_generator().manual_seed(7)
     assert list(sampler) == first != second
     assert list(RandomSampler(range(50), generator=rng.new_generator(3))) == list(RandomSampler(range(50), generator=rng.new_generator(3)))
 

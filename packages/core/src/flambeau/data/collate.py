@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import ArgumentTypeError, FlambeauError, ShapeError, explain
-from flambeau.data import seam
+from flambeau.ops.shape import stack
+from flambeau.tensor.creation import from_numpy
+from flambeau.tensor.tensor import Tensor
 
 CollateMap = dict[type | tuple[type, ...], Callable[..., Any]]
 _NOT_NUMBERS = "SUOMmV"  # NumPy dtype kinds that no tensor holds
@@ -151,15 +153,15 @@ def _check_alike(batch: Sequence[Any], kind: type) -> None:
 
 
 def _collate_tensors(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
-    _check_alike(batch, seam.Tensor)
-    return seam.stack(batch)
+    _check_alike(batch, Tensor)
+    return stack(batch)
 
 
 def _collate_arrays(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
     _check_alike(batch, np.ndarray)
     if batch[0].dtype.kind in _NOT_NUMBERS:
         raise _Mismatch(ArgumentTypeError, "arrays of numbers", f"an array of dtype {batch[0].dtype}", "return strings or a list instead")
-    return seam.from_numpy(np.stack(batch))
+    return from_numpy(np.stack(batch))
 
 
 def _collate_numbers(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
@@ -176,7 +178,7 @@ def _collate_numbers(batch: Sequence[Any], *, collate_fn_map: CollateMap | None 
         array = array.astype(np.float32)  # ints with floats among them have the default dtype, as in PyTorch
     if array.dtype.kind not in "biufc":
         raise _Mismatch(ArgumentTypeError, "numbers that fit in 64 bits", repr(max(batch, key=abs)), "return such numbers as strings")
-    return seam.from_numpy(array)
+    return from_numpy(array)
 
 
 def _collate_strings(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
@@ -189,10 +191,10 @@ def default_convert(data: Any) -> Any:
     >>> default_convert({"x": np.zeros(2, np.float32), "n": 3})
     {'x': tensor([0., 0.]), 'n': 3}
     """
-    if isinstance(data, seam.Tensor):
+    if isinstance(data, Tensor):
         return data
     if isinstance(data, (np.ndarray, np.number, np.bool_)):
-        return data if data.dtype.kind in _NOT_NUMBERS else seam.from_numpy(np.asarray(data))
+        return data if data.dtype.kind in _NOT_NUMBERS else from_numpy(np.asarray(data))
     if isinstance(data, Mapping):
         return _like_mapping(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple):
@@ -204,7 +206,7 @@ def default_convert(data: Any) -> Any:
 
 
 default_collate_fn_map: CollateMap = {
-    seam.Tensor: _collate_tensors,
+    Tensor: _collate_tensors,
     np.ndarray: _collate_arrays,
     (np.bool_, np.number): _collate_numbers,
     float: _collate_numbers,

@@ -10,11 +10,12 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, explain
-from flambeau.data import seam
 from flambeau.data.collate import default_collate, default_convert
 from flambeau.data.dataset import IterableDataset
 from flambeau.data.iterator import InProcessIterator, LoaderIterator, WorkerIterator
+from flambeau.data.pin import gpu_is_usable
 from flambeau.data.progress import Progress, own_generators, stateful_sampler
+from flambeau.data.rng import state_of
 from flambeau.data.sampler import BatchSampler, InfiniteSampler, RandomSampler, SequentialSampler
 
 _STATE_VERSION = 1
@@ -138,7 +139,7 @@ class DataLoader:
         self.batch_sampler = batch_sampler
 
     def _can_pin(self) -> bool:
-        if seam.cuda_is_available():
+        if gpu_is_usable():
             return True
         warnings.warn("DataLoader: pin_memory=True has no effect here, because no GPU is usable", stacklevel=3)
         return False
@@ -210,7 +211,7 @@ class DataLoader:
             state["base_seed"], state["workers"] = progress.base_seed, copy.deepcopy(progress.workers)
         if state["epoch"] is None:
             sampler = stateful_sampler(self)
-            state["generators"] = copy.deepcopy([generator.get_state() for generator in own_generators(self)])
+            state["generators"] = copy.deepcopy([state_of(generator) for generator in own_generators(self)])
             state["sampler"] = copy.deepcopy(sampler.state_dict()) if sampler is not None else None
             for worker in state["workers"] or []:
                 if worker is not None:

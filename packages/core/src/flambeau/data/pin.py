@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flambeau.base.errors import FlambeauError
+from flambeau.device.base import backend, device
+
+
+def gpu_is_usable() -> bool:
+    """Whether a CUDA device can be used here."""
+    try:
+        backend(device("cuda"))
+    except FlambeauError:
+        return False
+    return True
+
 
 def pin_memory(batch: Any) -> Any:
     """A batch with every tensor (and every object with a `pin_memory()` method) replaced by its pinned copy."""

@@ -119,6 +119,8 @@ class ProcessPool:
             text += " The system may have run out of memory: try fewer workers or smaller batches."
         elif not self._heard and self._context.get_start_method() != "fork":
             text += ' Its error output is above. A script that starts workers needs `if __name__ == "__main__":` around its main part.'
+        for other in self._processes:  # their work is lost anyway: do not wait for them
+            other.terminate()
         self.close()
         return WorkerError(text)
 

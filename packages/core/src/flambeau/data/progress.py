@@ -82,7 +82,7 @@ class IndexStream:
         self._looked_ahead: deque[Any] = deque()
         generators = own_generators(loader)
         if resume is None:
-            start, own = rng.snapshot(), [generator.get_state() for generator in generators]
+            start, own = rng.snapshot(), [rng.state_of(generator) for generator in generators]
             self.sampler_state = self._state_now()
         else:
             start, own = resume["rng"], resume["generators"]

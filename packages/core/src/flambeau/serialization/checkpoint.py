@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
-from flambeau.serialization.atomic import TEMPORARY_SUFFIX, sync_folder
+from flambeau.base.files import sync_directory
 from flambeau.serialization.formats import load, save
 
 _NAME = re.compile(r"checkpoint-(\d{9,})\.safetensors")
@@ -96,7 +96,7 @@ class Checkpointer:
         steps = self.steps()
         old = steps[: -self.keep] if self.keep is not None else []
         paths = [self.path(step) for step in old if step != newest]
-        for path in self.folder.glob(f".checkpoint-*{TEMPORARY_SUFFIX}"):
+        for path in self.folder.glob(f".checkpoint-*.tmp"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     paths.append(path)
@@ -104,4 +104,4 @@ class Checkpointer:
             with contextlib.suppress(OSError):
                 path.unlink()
         if paths:
-            sync_folder(self.folder)
+            sync_directory(self.folder)

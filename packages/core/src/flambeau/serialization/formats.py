@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
-from flambeau.serialization.atomic import atomic_write
+from flambeau.base.files import atomic_write
 from flambeau.serialization.layout import MAX_HEADER
 from flambeau.serialization.sharded import INDEX_SUFFIX, load_sharded
 from flambeau.serialization.state import read_state, write_state

@@ -12,7 +12,7 @@ import numpy as np
 from flambeau.base.errors import ArgumentError, FileFormatError, IndexingError, NameNotFound, did_you_mean, explain
 from flambeau.serialization.aliases import drop_aliases, refuse_aliases
 from flambeau.serialization.arrays import from_array, to_array
-from flambeau.serialization.atomic import atomic_write
+from flambeau.base.files import atomic_write
 from flambeau.serialization.layout import Header, entry_array, header_length, little_endian, parse_header, plan
 
 PathLike = str | os.PathLike[str]

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from flambeau.base.errors import ArgumentError, FileFormatError, explain
+from flambeau.base.errors import ArgumentError, FileFormatError, FlambeauError, explain
 from flambeau.serialization import arrays
 from flambeau.serialization.layout import Header, entry_array, header_length, parse_header
 from flambeau.serialization.safetensors import write_to
@@ -68,17 +67,19 @@ def read_state(buffer: Any, source: str, *, map_location: Any = None, views: boo
     length = header_length(bytes(buffer[:8]), len(buffer), source)
     header = parse_header(bytes(buffer[8 : 8 + length]), len(buffer), source)
     if _STATE not in header.metadata:
-        return {name: _place(entry_array(buffer, header, name, source), {}, map_location, views) for name in header.entries}
+        found = {name: entry_array(buffer, header, name, source) for name in header.entries}
+        return {name: arrays.tensor_of(array if views else array.copy(), {}, map_location) for name, array in found.items()}
     if header.metadata.get(_VERSION) != VERSION:
         got = f"version {header.metadata.get(_VERSION)!r}"
         raise FileFormatError(explain(f"file {source}", expected=f"version {VERSION} of the format", got=got, hint="a newer Flambeau"))
     if verify:
         check_integrity(buffer, source)
-    return _decode(buffer, header, source, lambda array, facts: _place(array, facts, map_location, True), views)
+    return _decode(buffer, header, source, map_location, views)
 
 
-def _decode(buffer: Any, header: Header, source: str, place: Callable[..., Any], views: bool) -> Any:
+def _decode(buffer: Any, header: Header, source: str, map_location: Any, views: bool) -> Any:
     entries: dict[str, Any] = {}
+    sharing: dict[str, list[tuple[dict[str, Any], Any]]] = {}
     try:
         table = json.loads(header.metadata[_STATE])
         leaves = []
@@ -87,17 +88,26 @@ def _decode(buffer: Any, header: Header, source: str, place: Callable[..., Any],
             if name not in entries:
                 array = entry_array(buffer, header, name, source)
                 entries[name] = array if views and array.__array_interface__["data"][0] % ALIGNMENT == 0 else array.copy()
-            leaves.append(unpack(row, entries[name], place))
+            leaf = _leaf(row, entries[name], sharing.setdefault(name, []), map_location)
+            leaves.append(leaf)
+            if arrays.is_tensor(leaf):
+                sharing[name].append((row, leaf))
+        for rows in sharing.values():
+            arrays.share([tensor for _, tensor in rows if tensor.is_cpu])
         return decode(table["root"], leaves)
+    except FlambeauError:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, MemoryError) as error:
-        if isinstance(error, FileFormatError):
-            raise
         got = f"{type(error).__name__}: {error}"
         raise FileFormatError(explain(f"file {source}", expected="a description of the state that this version writes", got=got[:300])) from None
 
 
-def _place(array: Any, facts: dict[str, Any], map_location: Any, views: bool) -> Any:
-    return arrays.tensor_of(array if views else array.copy(), facts, map_location)
+def _leaf(row: dict[str, Any], entry: Any, siblings: list[tuple[dict[str, Any], Any]], map_location: Any) -> Any:
+    """One tensor or array. Off the CPU, where a copy is made, tensors tied to each other (equal rows) share that copy."""
+    for other, tensor in siblings:
+        if other == row and not tensor.is_cpu:
+            return tensor.detach().requires_grad_(tensor.requires_grad)
+    return unpack(row, entry, lambda array, facts: arrays.tensor_of(array, facts, map_location))
 
 
 def check_integrity(buffer: Any, source: str) -> None:
