@@ -45,6 +45,8 @@ from flambeau.base.dtypes import bool_ as bool
 from flambeau.base.dtypes import default_dtype as get_default_dtype
 from flambeau.base.dtypes import promote as promote_types
 from flambeau.base.lazy import lazy_attributes as _lazy_attributes
+from flambeau.base.registry import get
+from flambeau.base.registry import query as list
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
 from flambeau.ops.indexing import *  # noqa: F403
@@ -54,6 +56,7 @@ from flambeau.ops.promotion import result_type
 from flambeau.ops.random import *  # noqa: F403
 from flambeau.ops.reduction import *  # noqa: F403
 from flambeau.ops.shape import *  # noqa: F403
+from flambeau import plugins  # a miss in a registry asks the installed plugins
 from flambeau.tensor import methods as _methods
 from flambeau.tensor.creation import (
     arange,

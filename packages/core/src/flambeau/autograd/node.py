@@ -18,6 +18,7 @@ from flambeau.primitives.value import Value, storage_of
 
 _next = itertools.count().__next__
 _new = object.__new__
+_NOTHING: dict[str, Any] = {}
 
 
 class Node:
@@ -78,8 +79,8 @@ class PrimNode(Node):
     prim: Prim
     params: dict[str, Any]
     saved: Any  # per input: the tensor or number that a derivative needs, or None
-    versions: list[int]
-    shapes: list[Any]
+    versions: Any
+    shapes: Any
     dtypes: Any
     out: Any  # (array or arrays, storage, version) where a derivative needs the output
 
@@ -283,6 +284,39 @@ def record(prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], out: Any
         else:
             node.out = None
         out._node = node
+    if mode.anomaly:
+        node.trace = "".join(traceback.format_stack()[:-3])
+
+
+def record_pair(prim: Prim, x: Any, y: Any, out: Any) -> None:
+    """`record` for a primitive of two inputs that are both differentiable, without its loops: the hot path of arithmetic."""
+    if not mode.grad:
+        return
+    px = x._node
+    mask = prim.needs[0] if px is not None else 0
+    node: PrimNode = _new(PrimNode)
+    if isinstance(y, Value):
+        py = y._node
+        if py is not None:
+            mask |= prim.needs[1]
+        node.shapes = (x._a.shape, y._a.shape)
+        vy = 0 if y._st is None else y._st.version
+    else:
+        py = None
+        node.shapes = (x._a.shape, ())
+        vy = 0
+    node.parents = (px, py)
+    node.saved = (x if mask & 1 else None, y if mask & 2 else None)
+    node.versions = (0 if x._st is None else x._st.version, vy)
+    node.prim, node.params, node.dtypes = prim, _NOTHING, None
+    node.seq = _next()
+    node.hooks = node.trace = None
+    if mask & OUT:
+        st = storage_of(out)
+        node.out = (out._a, st, st.version)
+    else:
+        node.out = None
+    out._node = node
     if mode.anomaly:
         node.trace = "".join(traceback.format_stack()[:-3])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.autograd.node import record
+from flambeau.autograd.node import record, record_pair
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
 from flambeau.ops.promotion import number, operands, to_dtype
@@ -32,6 +32,8 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Calla
     name = prim.name
     kernel: Any = None
     kinds = frozenset("fc") if floating else frozenset("biufc")
+    recorded = prim.rules is not None
+    assert prim.rules is None or None not in prim.rules, name
 
     def op(input: Any, other: Any) -> Any:
         nonlocal kernel
@@ -50,8 +52,8 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Calla
                 t = _new(Tensor)
                 t._a = r
                 t._node = t._st = t._base = None
-                if (input._node is not None or other._node is not None) and prim.rules is not None:
-                    record(prim, (input, other), _NOTHING, t)
+                if recorded and (input._node is not None or other._node is not None):
+                    record_pair(prim, input, other, t)
                 return t
         elif (
             type(other) is float
@@ -65,8 +67,8 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Calla
             t = _new(Tensor)
             t._a = np.asarray(kernel(input._a, other))
             t._node = t._st = t._base = None
-            if input._node is not None and prim.rules is not None:
-                record(prim, (input, other), _NOTHING, t)
+            if recorded and input._node is not None:
+                record_pair(prim, input, other, t)
             return t
         if dunder and not isinstance(other, _OPERANDS):
             return NotImplemented

@@ -52,7 +52,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     >>> fb.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
     """
-    x = _accumulating(input, dtype)
+    x = input if dtype is None and input._a.dtype.kind == "f" else _accumulating(input, dtype)
     result = rows.sum_(x, axis=_axes("sum", x, dim), keepdim=keepdim)
     return result if out is None else into(out, result)
 
@@ -71,7 +71,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
             explain("mean", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float().mean() or mean(dtype=...)")
         )
     axes = _axes("mean", x, dim)
-    count = product(x._a.shape[a] for a in axes)
+    count = x._a.size if dim is None else product([x._a.shape[a] for a in axes])
     result = div_op(rows.sum_(x, axis=axes, keepdim=keepdim), float(count) if count else float("nan"))
     return result if out is None else into(out, result)
 

@@ -1,4 +1,4 @@
-"""`bind`: the single entry point of every operation.
+"""The single entry point of every operation: calling a primitive sends it to the interceptor, if one is installed, or to `execute`.
 
 The type of the input arrays chooses the executor (a device, vmap's batching, ...). Higher layers install themselves in `state`: how to
 wrap an array in a tensor, how to record an operation for autograd, and an interceptor that sees every call (graph capture).
@@ -34,13 +34,6 @@ state = State()
 state.interceptor = None
 
 
-def bind(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """Run a primitive on tensors (and, for elementwise ones, Python numbers) and return tensors."""
-    if state.interceptor is not None:
-        return state.interceptor(prim, inputs, params)
-    return execute(prim, inputs, params)
-
-
 def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Run now, on the executor of the inputs' arrays, and record for autograd."""
     arrays = []
@@ -70,7 +63,7 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     except (ValueError, TypeError, IndexError, ArithmeticError, KeyError) as error:
         raise kernel_error(prim, arrays, params, error) from error
     if type(result) is tuple:
-        out = tuple([state.wrap(r) for r in result])
+        out: Any = tuple([state.wrap(r) for r in result])
     else:
         out = state.wrap(result)
         if prim.view:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+_ref = weakref.ref
+
 
 class Storage:
     """What views of one memory share: a version, counted up by in-place writes, and the views that are alive."""
@@ -49,9 +51,15 @@ def storage_of(x: Value) -> Storage:
 
 def link_view(x: Value, view: Value) -> None:
     """Let `view` share x's storage if its array shares x's memory (a reshape may have copied)."""
-    array, parent = view._a, x._a
-    origin = getattr(array, "base", None)
-    if origin is not None and (origin is parent or origin is getattr(parent, "base", None)):
-        st = view._st = x._st or storage_of(x)
+    origin = view._a.base
+    if origin is not None and (origin is x._a or origin is x._a.base):
+        st = x._st
+        if st is None:
+            st = x._st = Storage()
+        view._st = st
         view._base = x if x._base is None else x._base
-        st.add_view(view)
+        views = st.views
+        if len(views) < st.limit:
+            views.append(_ref(view))
+        else:
+            st.add_view(view)
