@@ -50,6 +50,7 @@ from flambeau.base.registry import query as list
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
 from flambeau.ops.indexing import *  # noqa: F403
+from flambeau.ops.joining import *  # noqa: F403
 from flambeau.ops.matmul import *  # noqa: F403
 from flambeau.ops.pointwise import *  # noqa: F403
 from flambeau.ops.promotion import result_type

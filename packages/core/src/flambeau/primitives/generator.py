@@ -8,7 +8,7 @@ name its own. Draws return arrays of the generator's array module; the tensor la
 from __future__ import annotations
 
 import operator
-import secrets
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -90,7 +90,7 @@ class Generator:
 
     def seed(self) -> int:
         """Start again from a fresh seed of the operating system; returns it."""
-        value = secrets.randbits(64)
+        value = int.from_bytes(os.urandom(8), "little")
         self.manual_seed(value)
         return value
 

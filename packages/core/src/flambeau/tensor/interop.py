@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,7 @@ def from_dlpack(x: Any) -> Tensor:
 
 def __array_namespace__(self: Tensor, *, api_version: str | None = None) -> Any:
     """The module that offers the Python array API for tensors."""
-    import flambeau
-
-    return flambeau
+    return import_module("flambeau")
 
 
 METHODS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import ShapeError, explain
-from flambeau.ops import convert, indexing, matmul, pointwise, random, reduction, shape
+from flambeau.ops import convert, indexing, joining, matmul, pointwise, random, reduction, shape
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
 from flambeau.tensor import creation, interop
@@ -20,9 +20,10 @@ heaviside hypot i0 isfinite isinf isnan isneginf isposinf isreal lcm ldexp le le
 logical_and logical_not logical_or logical_xor logit lt maximum minimum mul multiply mvlgamma nan_to_num ne neg negative nextafter not_equal positive
 pow rad2deg reciprocal relu remainder round rsqrt rsub sgn sigmoid sign signbit sin sinc sinh sqrt square sub subtract tan tanh true_divide trunc
 xlogy""".split()
-SHAPE = """adjoint as_strided broadcast_to chunk clone contiguous diagonal expand expand_as flatten flip fliplr flipud hsplit moveaxis movedim narrow
-permute ravel repeat repeat_interleave reshape reshape_as roll rot90 select split squeeze swapaxes swapdims t tensor_split tile transpose unbind
-unflatten unfold unsqueeze view view_as vsplit view_as_real view_as_complex""".split()
+SHAPE = """adjoint as_strided broadcast_to clone contiguous diagonal expand expand_as flatten flip fliplr flipud moveaxis movedim permute ravel
+repeat repeat_interleave reshape reshape_as roll rot90 squeeze swapaxes swapdims t tile transpose unflatten unfold unsqueeze view
+view_as view_as_real view_as_complex""".split()
+JOINING = "chunk hsplit narrow select split tensor_split unbind vsplit".split()
 REDUCTION = """all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum dist log_softmax logcumsumexp logsumexp max mean min
 nanmean nansum norm prod quantile renorm softmax std sum var""".split()
 INDEXING = """argwhere diag diag_embed diagflat diagonal_scatter gather index_add index_copy index_fill index_put index_select masked_fill
@@ -225,6 +226,7 @@ def install() -> None:
     for module, names in (
         (pointwise, POINTWISE),
         (shape, SHAPE),
+        (joining, JOINING),
         (reduction, REDUCTION),
         (indexing, INDEXING),
         (matmul, MATMUL),
