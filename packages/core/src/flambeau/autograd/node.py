@@ -31,7 +31,7 @@ class Node:
     trace: str | None
 
     def apply(self, g: Any, needed: Any) -> Any:
-        """Gradients for the parents, given the gradient of the output; `needed` (a set of nodes, or None for all) may be used to skip some."""
+        """Gradients for the parents, given that of the output; with `needed`, a set of nodes, others may be skipped."""
         raise NotImplementedError
 
     def merge(self, old: Any, new: Any) -> Any:

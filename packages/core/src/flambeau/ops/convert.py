@@ -57,9 +57,7 @@ def to(
             dtype, device = a.dtype, a.device
         elif isinstance(a, dtypes.dtype) or a in (float, int, bool, complex):
             dtype = a
-        elif isinstance(a, bool):
-            non_blocking = a
-        elif a is not None:
+        elif a is not None and not isinstance(a, bool):  # a bool is non_blocking: copies are queued anyway
             device = a
     out = input
     if device is not None:

@@ -63,7 +63,9 @@ def to_dtype(x: Tensor, d: DType) -> Tensor:
 
 
 def operands(op: str, *xs: Any, floating: bool = False) -> tuple[Any, ...]:
-    """Operands in their common dtype: tensors converted, numbers kept (one becomes a tensor if there is none). `floating` turns integers into the default float."""
+    """Operands in their common dtype: tensors converted, numbers kept (one becomes a tensor if there is none).
+
+    `floating` turns integers into the default float."""
     values = tuple(number(x, op) for x in xs)
     tensors = [v for v in values if isinstance(v, Tensor)]
     d = result_type(*values)

@@ -1,4 +1,7 @@
-"""Random tensors under PyTorch's names, and the in-place fills of Tensor. All draws come from a `Generator` (the default one if none is given)."""
+"""Random tensors under PyTorch's names, and the in-place fills of Tensor.
+
+All draws come from a `Generator` (the default one if none is given).
+"""
 
 from __future__ import annotations
 

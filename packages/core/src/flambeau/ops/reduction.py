@@ -368,7 +368,8 @@ def _top(x: Tensor, axis: tuple[int, ...]) -> Tensor:
 
 
 def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
-    """Quantiles of all elements or along an axis; between two elements as `interpolation` says (linear, lower, higher, midpoint, nearest)."""
+    """Quantiles of all elements or along an axis; between two elements as `interpolation` says (linear, lower, higher, midpoint,
+    nearest)."""
     from flambeau.ops.sorting import quantile_sorted
 
     return quantile_sorted(input, q, dim, keepdim, interpolation)

@@ -1,4 +1,5 @@
-"""Rows of the elementwise primitives. `cj(x)` is the conjugate, free for real values: gradients of complex functions are conjugate Wirtinger derivatives, as in PyTorch."""
+"""Rows of the elementwise primitives. `cj(x)` is the conjugate, free for real values: gradients of complex functions are conjugate
+Wirtinger derivatives, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Rows of reductions and scans. `axis` is a tuple of axes for reductions (an int for arg-reductions and scans), `keepdim` keeps them with size 1.
+"""Rows of reductions and scans. `axis` is a tuple of axes for reductions (an int for arg-reductions and scans), `keepdim` keeps them
+with size 1.
 
 Half precision is accumulated in float32.
 """
@@ -131,7 +132,8 @@ cumprod = primitive("cumprod", "x", kernel=_scan("cumprod"), rule=like, vjp=lamb
 
 
 def _cumprod_vjp(g: Any, x: Any, out: Any, axis: int) -> Any:
-    """Without zeros: reverse-cumsum(g * out) / x. Where there are zeros: sum over outputs of the product of the others, by a scan along the axis."""
+    """Without zeros: reverse-cumsum(g * out) / x. Where there are zeros: sum over outputs of the product of the others, by a scan along
+    the axis."""
     from flambeau.primitives.movement import cat, slice_
 
     if not bool(np.any(_host(eq(x, 0)))):

@@ -75,7 +75,7 @@ def zeros_like_shape(x: Any, shape: tuple[int, ...]) -> Any:
     return source(full, where, shape=shape, value=0, dtype=x._a.dtype)
 
 
-# -- random numbers: `draw` names a method of the generator (primitives/generator.py) -------------------------------------------------------
+# -- random numbers: `draw` names a method of the generator (primitives/generator.py)
 def _random(xp: Any, generator: Any, draw: str, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype) -> Any:
     array = getattr(generator, draw)(*args)
     return array if xp is np else xp.asarray(array)

@@ -1,4 +1,5 @@
-"""`x[key]` and `x[key] = value`: ints, slices, None and ... give views; index tensors and masks copy (rules of PyTorch: ints select first)."""
+"""`x[key]` and `x[key] = value`: ints, slices, None and ... give views; index tensors and masks copy (rules of PyTorch: ints select
+first)."""
 
 from __future__ import annotations
 

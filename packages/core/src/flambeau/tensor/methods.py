@@ -13,30 +13,41 @@ from flambeau.tensor.indexing import getitem, setitem
 from flambeau.tensor.inplace import inplace, inplace_binary, write
 from flambeau.tensor.tensor import Tensor
 
-POINTWISE = """abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh
-bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj copysign cos cosh
-deg2rad digamma div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac gcd ge greater greater_equal gt
-heaviside hypot i0 isfinite isinf isnan isneginf isposinf isreal lcm ldexp le lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2
-logical_and logical_not logical_or logical_xor logit lt maximum minimum mul multiply mvlgamma nan_to_num ne neg negative nextafter not_equal positive
-pow rad2deg reciprocal relu remainder round rsqrt rsub sgn sigmoid sign signbit sin sinc sinh sqrt square sub subtract tan tanh true_divide trunc
-xlogy""".split()
-SHAPE = """adjoint as_strided broadcast_to clone contiguous diagonal expand expand_as flatten flip fliplr flipud moveaxis movedim permute ravel
+POINTWISE = """
+abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh
+bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj
+copysign cos cosh deg2rad digamma div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod
+frac gcd ge greater greater_equal gt heaviside hypot i0 isfinite isinf isnan isneginf isposinf isreal lcm ldexp le lerp less
+less_equal lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum minimum
+mul multiply mvlgamma nan_to_num ne neg negative nextafter not_equal positive pow rad2deg reciprocal relu remainder round rsqrt rsub
+sgn sigmoid sign signbit sin sinc sinh sqrt square sub subtract tan tanh true_divide trunc xlogy
+""".split()
+SHAPE = """
+adjoint as_strided broadcast_to clone contiguous diagonal expand expand_as flatten flip fliplr flipud moveaxis movedim permute ravel
 repeat repeat_interleave reshape reshape_as roll rot90 squeeze swapaxes swapdims t tile transpose unflatten unfold unsqueeze view
-view_as view_as_real view_as_complex""".split()
+view_as view_as_real view_as_complex
+""".split()
 JOINING = "chunk hsplit narrow select split tensor_split unbind vsplit".split()
-REDUCTION = """all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum dist log_softmax logcumsumexp logsumexp max mean min
-nanmean nansum norm prod quantile renorm softmax std sum var""".split()
-INDEXING = """argwhere diag diag_embed diagflat diagonal_scatter gather index_add index_copy index_fill index_put index_select masked_fill
-masked_scatter masked_select nonzero scatter scatter_add scatter_reduce select_scatter slice_scatter take take_along_dim trace tril triu""".split()
+REDUCTION = """
+all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum dist log_softmax logcumsumexp logsumexp max mean
+min nanmean nansum norm prod quantile renorm softmax std sum var
+""".split()
+INDEXING = """
+argwhere diag diag_embed diagflat diagonal_scatter gather index_add index_copy index_fill index_put index_select masked_fill
+masked_scatter masked_select nonzero scatter scatter_add scatter_reduce select_scatter slice_scatter take take_along_dim trace tril
+triu
+""".split()
 MATMUL = "addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot".split()
 CONVERT = "cpu cuda pin_memory to type_as".split()
 
-INPLACE = """abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr arccos arcsin arctan asin asinh atan atan2 atanh baddbmm bitwise_and
-bitwise_not bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip copysign cos cosh cumprod cumsum deg2rad digamma div divide eq erf erfc erfinv exp
-exp2 expm1 fix float_power floor floor_divide fmod frac ge gt heaviside hypot index_add index_copy index_fill index_put le lerp lgamma log log10 log1p
-log2 logical_and logical_not logical_or logical_xor logit lt masked_fill masked_scatter mul multiply nan_to_num ne neg negative nextafter pow rad2deg
-reciprocal relu remainder renorm round rsqrt scatter scatter_add scatter_reduce sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu
-trunc xlogy fill_diagonal""".split()
+INPLACE = """
+abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr arccos arcsin arctan asin asinh atan atan2 atanh baddbmm
+bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip copysign cos cosh cumprod cumsum deg2rad digamma
+div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmod frac ge gt heaviside hypot index_add index_copy
+index_fill index_put le lerp lgamma log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt masked_fill
+masked_scatter mul multiply nan_to_num ne neg negative nextafter pow rad2deg reciprocal relu remainder renorm round rsqrt scatter
+scatter_add scatter_reduce sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu trunc xlogy fill_diagonal
+""".split()
 
 OPERATORS = {
     "__add__": pointwise.add_op,

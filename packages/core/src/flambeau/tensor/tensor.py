@@ -1,4 +1,7 @@
-"""The Tensor class: an array with PyTorch's attributes and its place in autograd. It computes nothing; `tensor/methods.py` hangs operations on it."""
+"""The Tensor class: an array with PyTorch's attributes and its place in autograd.
+
+It computes nothing; `tensor/methods.py` hangs operations on it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,8 @@ class Size(tuple[int, ...]):
 class Tensor(Value):
     """A multi-dimensional array of one dtype on one device, with optional gradient.
 
-    Made by `flambeau.tensor(data)`, `flambeau.zeros(...)` and the like; `Tensor(2, 3)` gives uninitialised values and `Tensor([1, 2])` float32 values.
+    Made by `flambeau.tensor(data)`, `flambeau.zeros(...)` and the like; `Tensor(2, 3)` gives uninitialised values and `Tensor([1, 2])`
+    float32 values.
 
     >>> import flambeau as fb
     >>> x = fb.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
@@ -398,7 +402,7 @@ class Tensor(Value):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self._a.ndim == 0 and spec else format(repr(self), spec)
 
-    # -- copies -----------------------------------------------------------------------------------------------------------------------------
+    # -- copies
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
             return memo[id(self)]
