@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings as _warnings
 
+from flambeau import plugins  # a miss in a registry asks the installed plugins
 from flambeau.__about__ import __version__
 from flambeau.autograd.modes import (
     enable_grad,
@@ -49,15 +50,14 @@ from flambeau.base.registry import get
 from flambeau.base.registry import query as list
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
-from flambeau.ops.indexing import *  # noqa: F403
-from flambeau.ops.joining import *  # noqa: F403
-from flambeau.ops.matmul import *  # noqa: F403
-from flambeau.ops.pointwise import *  # noqa: F403
+from flambeau.ops.indexing import *
+from flambeau.ops.joining import *
+from flambeau.ops.matmul import *
+from flambeau.ops.pointwise import *
 from flambeau.ops.promotion import result_type
-from flambeau.ops.random import *  # noqa: F403
-from flambeau.ops.reduction import *  # noqa: F403
-from flambeau.ops.shape import *  # noqa: F403
-from flambeau import plugins  # a miss in a registry asks the installed plugins
+from flambeau.ops.random import *
+from flambeau.ops.reduction import *
+from flambeau.ops.shape import *
 from flambeau.tensor import methods as _methods
 from flambeau.tensor.creation import (
     arange,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import ArgumentTypeError, FlambeauError, ShapeError, explain
-from flambeau.ops.shape import stack
+from flambeau.ops.joining import stack
 from flambeau.tensor.creation import from_numpy
 from flambeau.tensor.tensor import Tensor
 

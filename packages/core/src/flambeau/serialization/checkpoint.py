@@ -96,7 +96,7 @@ class Checkpointer:
         steps = self.steps()
         old = steps[: -self.keep] if self.keep is not None else []
         paths = [self.path(step) for step in old if step != newest]
-        for path in self.folder.glob(f".checkpoint-*.tmp"):
+        for path in self.folder.glob(".checkpoint-*.tmp"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     paths.append(path)

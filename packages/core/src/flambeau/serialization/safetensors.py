@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from flambeau.base.errors import ArgumentError, FileFormatError, IndexingError, NameNotFound, did_you_mean, explain
+from flambeau.base.files import atomic_write
 from flambeau.serialization.aliases import drop_aliases, refuse_aliases
 from flambeau.serialization.arrays import from_array, to_array
-from flambeau.base.files import atomic_write
 from flambeau.serialization.layout import Header, entry_array, header_length, little_endian, parse_header, plan
 
 PathLike = str | os.PathLike[str]
@@ -66,7 +66,7 @@ def load_file(filename: PathLike, device: Any = "cpu") -> dict[str, Any]:
     file. Raises FileFormatError, naming the file and what is wrong, if the file is damaged.
     """
     with safe_open(filename, device=device) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return {name: file.get_tensor(name) for name in file.keys()}
 
 
 def save_model(model: Any, filename: PathLike, metadata: Mapping[str, str] | None = None) -> None:

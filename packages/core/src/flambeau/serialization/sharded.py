@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
+from flambeau.base.files import atomic_write
 from flambeau.serialization.aliases import refuse_aliases
 from flambeau.serialization.arrays import to_array
-from flambeau.base.files import atomic_write
 from flambeau.serialization.safetensors import PathLike, safe_open, write_to
 
 INDEX_SUFFIX = ".index.json"
