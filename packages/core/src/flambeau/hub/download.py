@@ -19,7 +19,7 @@ from flambeau.base.errors import DownloadError, OfflineError, explain
 from flambeau.base.files import file_lock, sha256_of
 from flambeau.base.hooks import call_hook
 from flambeau.hub.cache import cached_path, check_sha256, is_intact
-from flambeau.serialization.atomic import sync_folder
+from flambeau.base.files import sync_folder
 
 Report = Callable[[int, int | None], None]
 
