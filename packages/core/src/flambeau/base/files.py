@@ -1,4 +1,4 @@
-"""Checksums of files, and a lock between processes."""
+"""Files that are either whole or absent: atomic writes, checksums, and a lock between processes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,78 @@ import contextlib
 import hashlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from flambeau.base.errors import FlambeauError, explain
+
+CHUNK = 1 << 20
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, as 64 lower-case hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_directory(directory: str | os.PathLike[str]) -> None:
+    """Make a rename in `directory` survive a power cut. Windows has no such call and needs none."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse to sync a directory; the file itself is synced
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Move a finished, synced file to its final name in one step."""
+    os.replace(temporary, path)
+    sync_directory(Path(path).parent)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[bytes]]:
+    """Write a file so that readers see the old content or the new one, never a part.
+
+    The content goes to a temporary file beside `path`, is synced, and takes its name when the block ends without an error.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_write(pathlib.Path(folder, "a.txt")) as file:
+    ...         _ = file.write(b"all")
+    ...     pathlib.Path(folder, "a.txt").read_bytes()
+    b'all'
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _usual_mode(target))
+        publish(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _usual_mode(target: Path) -> int:
+    """The mode that an ordinary `open` would leave (mkstemp makes files private)."""
+    with contextlib.suppress(FileNotFoundError):
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 @contextlib.contextmanager

@@ -30,8 +30,8 @@ import numpy as np
 
 from flambeau.__about__ import __version__
 from flambeau.base.errors import ArgumentError, FileFormatError, PluginError, explain
+from flambeau.base.files import atomic_write
 from flambeau.ops.random import manual_seed
-from flambeau.serialization.atomic import atomic_write
 from flambeau.serialization.checkpoint import Checkpointer
 from flambeau.train.options import build
 
