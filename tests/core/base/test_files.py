@@ -1,4 +1,4 @@
-"""Checksums, and the lock between processes."""
+"""Atomic writes and the lock between processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,26 @@ import textwrap
 import pytest
 
 from flambeau.base.errors import FlambeauError
-from flambeau.base.files import file_lock, sha256_of
+from flambeau.base.files import atomic_write, file_lock, sha256_of
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError), atomic_write(path) as file:
+        file.write(b"half")
+        raise ValueError
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX file modes")
+def test_modes_are_those_of_an_ordinary_file(tmp_path):
+    plain, atomic = tmp_path / "plain", tmp_path / "atomic"
+    plain.write_bytes(b"x")
+    with atomic_write(atomic) as file:
+        file.write(b"x")
+    assert plain.stat().st_mode == atomic.stat().st_mode
 
 
 def test_sha256(tmp_path):

@@ -1,4 +1,4 @@
-"""Checksums of files, and a lock between processes."""
+"""Files that are either whole or absent: atomic writes, checksums, and a lock between processes."""
 
 from __future__ import annotations
 
@@ -14,62 +14,13 @@ from typing import IO
 
 from flambeau.base.errors import FlambeauError, explain
 
+CHUNK = 1 << 20
+
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, as 64 lower-case hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def file_lock(path: str | os.PathLike[str], *, timeout: float = 3600.0, poll: float = 0.05) -> Iterator[None]:
-    """Hold a lock that other processes respect. The system frees it when the process dies, so nothing stale can remain.
-
-    Args:
-        path: the lock file; it is made if absent and stays behind, empty.
-        timeout: seconds to wait before FlambeauError.
-    """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + timeout
-    with open(path, "a+b") as file:
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > deadline:
-                hint = "another process holds it; wait for it or end it"
-                raise FlambeauError(explain("file lock", expected=f"{path} within {timeout:g} s", hint=hint))
-            time.sleep(poll)
-        try:
-            yield
-        finally:
-            _unlock(file.fileno())
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def sync_directory(directory: str | os.PathLike[str]) -> None:
@@ -127,3 +78,54 @@ def _usual_mode(target: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+@contextlib.contextmanager
+def file_lock(path: str | os.PathLike[str], *, timeout: float = 3600.0, poll: float = 0.05) -> Iterator[None]:
+    """Hold a lock that other processes respect. The system frees it when the process dies, so nothing stale can remain.
+
+    Args:
+        path: the lock file; it is made if absent and stays behind, empty.
+        timeout: seconds to wait before FlambeauError.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
+    with open(path, "a+b") as file:
+        while not _try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                hint = "another process holds it; wait for it or end it"
+                raise FlambeauError(explain("file lock", expected=f"{path} within {timeout:g} s", hint=hint))
+            time.sleep(poll)
+        try:
+            yield
+        finally:
+            _unlock(file.fileno())
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

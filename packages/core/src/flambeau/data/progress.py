@@ -83,15 +83,17 @@ class IndexStream:
         generators = own_generators(loader)
         if resume is None:
             start, own = rng.snapshot(), [rng.state_of(generator) for generator in generators]
-            self.sampler_state = self._state_now()
+            self.sampler_state = self._state_now(ended=False)
         else:
             start, own = resume["rng"], resume["generators"]
             self.sampler_state = resume["sampler"]
             for generator, state in zip(generators, own, strict=True):
                 generator.set_state(state)
             if self._stateful is not None:
-                self._stateful.load_state_dict(copy.deepcopy(resume["sampler"]))
-        self._indices: Iterator[Any] = iter(loader.index_sampler)
+                self._stateful.load_state_dict(copy.deepcopy(resume["sampler"]["state"]))
+        over = self._stateful is not None and self.sampler_state["ended"]
+        self._indices: Iterator[Any] = iter(()) if over else iter(loader.index_sampler)
+        self._full = loader.batch_size
         drew = base_seed is None if resume is None else resume["drew_seed"]
         drawn = rng.draw_seed(loader.generator) if drew else None
         seed = base_seed if base_seed is not None else drawn
@@ -125,8 +127,9 @@ class IndexStream:
             self.progress.first_rng = rng.snapshot()
         self.progress.pulls += 1
         indices = next(self._indices)
-        self.sampler_state = self._state_now()
+        self.sampler_state = self._state_now(ended=self._full is not None and len(indices) < self._full)
         return indices
 
-    def _state_now(self) -> Any:
-        return copy.deepcopy(self._stateful.state_dict()) if self._stateful is not None else None
+    def _state_now(self, ended: bool) -> dict[str, Any] | None:
+        """The sampler's state; `ended` when it has told already that nothing follows (a short last batch), and so is back at its start."""
+        return {"state": copy.deepcopy(self._stateful.state_dict()), "ended": ended} if self._stateful is not None else None

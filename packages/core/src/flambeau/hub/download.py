@@ -16,14 +16,12 @@ from urllib.parse import urlsplit
 from flambeau.__about__ import __version__
 from flambeau.base.config import settings
 from flambeau.base.errors import DownloadError, OfflineError, explain
-from flambeau.base.files import file_lock, sha256_of
+from flambeau.base.files import CHUNK, file_lock, publish, sha256_of
 from flambeau.base.hooks import call_hook
 from flambeau.hub.cache import cached_path, check_sha256, is_intact
-from flambeau.base.files import sync_folder
 
 Report = Callable[[int, int | None], None]
 
-CHUNK = 1 << 20
 ATTEMPTS = 4
 TIMEOUT = 30.0  # seconds without a byte before an attempt is given up
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may be gone the next time
@@ -59,8 +57,7 @@ def fetch(url: str, sha256: str, *, size: int | None = None, progress: Report | 
         with file_lock(path.with_name(path.name + ".lock")):
             if not is_intact(path, sha256):  # another process may have fetched it meanwhile
                 _download(_Job(url, path.with_name(path.name + ".part"), sha256, size, progress), pause)
-                os.replace(path.with_name(path.name + ".part"), path)
-                sync_folder(path.parent)
+                publish(path.with_name(path.name + ".part"), path)
     except (DownloadError, KeyboardInterrupt):
         raise
     except OSError as error:
