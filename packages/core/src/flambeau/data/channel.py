@@ -121,5 +121,3 @@ def _load(whole: np.ndarray) -> Any:
     offsets, _ = _place([8 * (count + 1), *sizes])
     first, *others = (memory[offset : offset + size] for offset, size in zip(offsets[1:], sizes, strict=True))
     return pickle.loads(first, buffers=others)
-
-

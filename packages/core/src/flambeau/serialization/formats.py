@@ -127,12 +127,19 @@ def read_safetensors(buffer: Any, source: str, options: LoadOptions) -> Any:
 def read_index_file(buffer: Any, source: str, options: LoadOptions) -> Any:
     """The reader of a sharded model's index."""
     if not Path(source).is_file():
-        raise ArgumentError(explain("load", expected="the path of an index", got="an open file", hint="give the path: the shards are beside it"))
+        raise ArgumentError(
+            explain("load", expected="the path of an index", got="an open file", hint="give the path: the shards are beside it")
+        )
     return load_sharded(source, "cpu" if options.map_location is None else options.map_location)
 
 
 def _describe(head: bytes) -> str:
-    for magic, what in ((b"PK\x03\x04", "a zip archive"), (b"\x80", "a pickle"), (b"\x1f\x8b", "a gzip file"), (b"\x93NUMPY", "a NumPy file")):
+    for magic, what in (
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x80", "a pickle"),
+        (b"\x1f\x8b", "a gzip file"),
+        (b"\x93NUMPY", "a NumPy file"),
+    ):
         if head.startswith(magic):
             return what
     return "an empty file" if not head else f"one that begins with {head[:16]!r}"

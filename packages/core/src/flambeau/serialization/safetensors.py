@@ -142,7 +142,12 @@ class safe_open:
             raise ArgumentError(explain(f"safe_open {self._path}", expected="an open file", got="one closed at the end of its with block"))
         if name not in self._header.entries:
             raise NameNotFound(
-                explain(f"safetensors file {self._path}", expected="the name of a tensor in it", got=repr(name), hint=did_you_mean(name, self.keys()))
+                explain(
+                    f"safetensors file {self._path}",
+                    expected="the name of a tensor in it",
+                    got=repr(name),
+                    hint=did_you_mean(name, self.keys()),
+                )
             )
         return entry_array(self._buffer, self._header, name, f"file {self._path}, tensor {name!r}")
 

@@ -1,7 +1,7 @@
 """`flambeau.save`'s own file format: a safetensors file whose metadata describes the nested state.
 
-Metadata: `format` = "flambeau"; `flambeau.version` = "1"; `flambeau.state` = JSON with `root` (see structure.py) and `leaves`, one row a tensor
-or array (see storage.py); `flambeau.sha256` = the SHA-256 of the whole file with these 64 characters replaced by zeros. So the file proves
+Metadata: `format` = "flambeau"; `flambeau.version` = "1"; `flambeau.state` = JSON with `root` (see structure.py) and `leaves`, one row
+for every tensor or array (see storage.py); `flambeau.sha256` = the SHA-256 of the whole file with these 64 characters replaced by zeros. So the file proves
 its own integrity wherever it is moved, and any safetensors reader can read its tensors.
 """
 
@@ -48,7 +48,9 @@ def write_state(file: BinaryIO, obj: Any) -> None:
         entries, rows = pack(encoder.leaves, encoder.names)
         text = json.dumps({"root": root, "leaves": rows}, separators=(",", ":"), allow_nan=False)
     except RecursionError:
-        raise ArgumentError(explain("save", expected="a state without cycles", got="one that contains itself or is nested too deeply")) from None
+        raise ArgumentError(
+            explain("save", expected="a state without cycles", got="one that contains itself or is nested too deeply")
+        ) from None
     metadata = {"format": "flambeau", _VERSION: VERSION, _SHA: _BLANK, _STATE: text}
     start = file.tell()
     hashing = _HashingFile(file)
@@ -99,7 +101,9 @@ def _decode(buffer: Any, header: Header, source: str, map_location: Any, views: 
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, MemoryError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise FileFormatError(explain(f"file {source}", expected="a description of the state that this version writes", got=got[:300])) from None
+        raise FileFormatError(
+            explain(f"file {source}", expected="a description of the state that this version writes", got=got[:300])
+        ) from None
 
 
 def _leaf(row: dict[str, Any], entry: Any, siblings: list[tuple[dict[str, Any], Any]], map_location: Any) -> Any:
@@ -122,4 +126,6 @@ def check_integrity(buffer: Any, source: str) -> None:
         sha.update(memory[start : start + _CHUNK])
     memory.release()
     if sha.hexdigest().encode() != stored:
-        raise FileFormatError(explain(f"file {source}", expected="the bytes that were written", got="other bytes: the SHA-256 does not agree"))
+        raise FileFormatError(
+            explain(f"file {source}", expected="the bytes that were written", got="other bytes: the SHA-256 does not agree")
+        )
