@@ -113,7 +113,7 @@ class Receiver:
         return numbers
 
 
-def _load(whole: np.ndarray) -> Any:
+def _load(whole: Any) -> Any:
     """Rebuild an object whose arrays are views of `whole` (a one-dimensional array of bytes), which they keep alive."""
     memory = memoryview(whole)
     count = int(np.frombuffer(memory[:8], dtype=np.int64)[0])

@@ -143,7 +143,7 @@ def _name(value: Any) -> str:
     return type(value).__name__
 
 
-def _check_alike(batch: Sequence[Any], kind: type) -> None:
+def _check_alike(batch: Sequence[Any], kind: Any) -> None:
     first = batch[0]
     for number, sample in enumerate(batch):
         if not isinstance(sample, kind):

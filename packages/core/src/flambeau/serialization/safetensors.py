@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def save_file(tensors: Mapping[str, Any], filename: PathLike, metadata: Mapping[
         write_to(file, arrays, metadata)
 
 
-def write_to(file: BinaryIO, arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str] | None) -> None:
+def write_to(file: IO[bytes], arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str] | None) -> None:
     """Write arrays to an open file, one at a time, so that no second copy of all is in memory."""
     head, order = plan(arrays, metadata)
     file.write(head)
