@@ -72,7 +72,7 @@ def test_topk_and_kthvalue(case, largest, data):
     x, axis = case
     k = data.draw(st.integers(0, x.shape[axis]))
     values, index = sort.topk(np, x, k, axis, largest)
-    loose, _ = sort.topk(np, x, k, axis, largest, in_order=False)
+    loose, _ = sort.topk(np, x, k, axis, largest, sorted=False)
     assert values.dtype == x.dtype and index.dtype == np.int64
     for at, line in lines(x, axis):
         order = sorted(range(len(line)), key=lambda i: tuple(-k for k in key(line[i])) if largest else key(line[i]))[:k]
@@ -81,7 +81,7 @@ def test_topk_and_kthvalue(case, largest, data):
         same([line[i] for i in got], [line[i] for i in order])
         assert len(set(got)) == k
         if x.dtype.itemsize < 8:
-            assert got == order                             # equal values: the earlier position first
+            assert got == order  # equal values: the earlier position first
         assert sorted(map(key, np.moveaxis(loose, axis, -1)[at])) == sorted(key(line[i]) for i in order)
     if k:
         value, where = sort.kthvalue(np, x, k, axis)
@@ -226,13 +226,20 @@ def test_scalars():
     assert sort.argsort(np, x, 0) == 0 and scan.cumprod_grad(np, x, x, 0) == 2.0
 
 
-@pytest.mark.parametrize("call", [
-    lambda: sort.topk(np, np.zeros(3), 4, 0), lambda: sort.kthvalue(np, np.zeros(3), 0, 0), lambda: sort.mode(np, np.zeros((2, 0)), 1),
-    lambda: unique.bincount(np, np.array([-1])), lambda: unique.bincount(np, np.array([1.0])),
-    lambda: unique.histc(np, np.zeros(3), 0, 0, 1), lambda: unique.bincount(np, np.array([1]), np.zeros(2)),
-    lambda: unique.histc(np, np.array([np.inf, 0.0]), 3, 0, 0),
-    lambda: sort.searchsorted(np, np.zeros((2, 3)), np.zeros((3, 3))),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: sort.topk(np, np.zeros(3), 4, 0),
+        lambda: sort.kthvalue(np, np.zeros(3), 0, 0),
+        lambda: sort.mode(np, np.zeros((2, 0)), 1),
+        lambda: unique.bincount(np, np.array([-1])),
+        lambda: unique.bincount(np, np.array([1.0])),
+        lambda: unique.histc(np, np.zeros(3), 0, 0, 1),
+        lambda: unique.bincount(np, np.array([1]), np.zeros(2)),
+        lambda: unique.histc(np, np.array([np.inf, 0.0]), 3, 0, 0),
+        lambda: sort.searchsorted(np, np.zeros((2, 3)), np.zeros((3, 3))),
+    ],
+)
 def test_refusals(call):
     with pytest.raises(ArgumentError):
         call()

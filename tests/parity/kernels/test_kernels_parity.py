@@ -20,7 +20,7 @@ def t(a):
 @st.composite
 def windows(draw):
     dims = draw(st.integers(1, 3))
-    ints = lambda lo, hi: tuple(draw(st.integers(lo, hi)) for _ in range(dims))  # noqa: E731
+    ints = lambda lo, hi: tuple(draw(st.integers(lo, hi)) for _ in range(dims))
     kernel, stride, dilation = ints(1, 3), ints(1, 3), ints(1, 2)
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     sizes = tuple(d * (k - 1) + 1 + draw(st.integers(0, 4)) for d, k in zip(dilation, kernel))
@@ -62,14 +62,16 @@ def test_pooling(case, ceil_mode, count_include_pad, seed):
     if seed % 3 == 0:
         x[rng.random(x.shape) < 0.1] = np.nan
     values, indices = getattr(F, f"max_pool{dims}d")(
-        t(x), how["kernel"], how["stride"], how["padding"], how["dilation"], ceil_mode=ceil_mode, return_indices=True)
+        t(x), how["kernel"], how["stride"], how["padding"], how["dilation"], ceil_mode=ceil_mode, return_indices=True
+    )
     mine, where = window.max_pool(np, x, **how, ceil_mode=ceil_mode)
     np.testing.assert_array_equal(mine, values.numpy())
     np.testing.assert_array_equal(where, indices.numpy())
     x = np.nan_to_num(x)
     how.pop("dilation")
     expected = getattr(F, f"avg_pool{dims}d")(
-        t(x), how["kernel"], how["stride"], how["padding"], ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+        t(x), how["kernel"], how["stride"], how["padding"], ceil_mode=ceil_mode, count_include_pad=count_include_pad
+    )
     divisor = window.pool_divisor(np, sizes, **how, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     np.testing.assert_allclose(window.sum_pool(np, x, **how, ceil_mode=ceil_mode) / divisor, expected.numpy(), rtol=1e-5, atol=1e-6)
 
@@ -100,16 +102,23 @@ def test_unfold_and_fold():
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.sampled_from([np.float32, np.float64, np.int64, np.int16]), st.lists(st.integers(1, 9), min_size=1, max_size=3), st.data(),
-       st.integers(0, 2**32 - 1))
+@given(
+    st.sampled_from([np.float32, np.float64, np.int64, np.int16]),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.data(),
+    st.integers(0, 2**32 - 1),
+)
 def test_sort_scan_and_count(dtype, shape, data, seed):
     rng, axis = np.random.default_rng(seed), data.draw(st.integers(0, len(shape) - 1))
     x = rng.integers(-3, 4, shape).astype(dtype)
     if dtype in (np.float32, np.float64) and seed % 2:
         x[rng.random(x.shape) < 0.2] = np.nan
     descending = bool(seed % 3)
-    for mine, theirs in ((sort.sort(np, x, axis, descending), torch.sort(t(x), dim=axis, descending=descending, stable=True)),
-                         (scan.cummax(np, x, axis), torch.cummax(t(x), axis)), (scan.cummin(np, x, axis), torch.cummin(t(x), axis))):
+    for mine, theirs in (
+        (sort.sort(np, x, axis, descending), torch.sort(t(x), dim=axis, descending=descending, stable=True)),
+        (scan.cummax(np, x, axis), torch.cummax(t(x), axis)),
+        (scan.cummin(np, x, axis), torch.cummin(t(x), axis)),
+    ):
         for a, b in zip(mine, theirs):
             assert a.dtype == b.numpy().dtype
             np.testing.assert_array_equal(a, b.numpy())
@@ -119,7 +128,7 @@ def test_sort_scan_and_count(dtype, shape, data, seed):
     values, inverse, counts = torch.unique(t(x), return_inverse=True, return_counts=True)
     mine = unique.unique(np, x)
     for a, b in zip(mine, (values, inverse, counts)):
-        if not np.isnan(np.asarray(x, float)).any():         # the order among NaN is nobody's promise
+        if not np.isnan(np.asarray(x, float)).any():  # the order among NaN is nobody's promise
             np.testing.assert_array_equal(a, b.numpy())
     np.testing.assert_array_equal(mine[0], values.numpy())
     x = np.nan_to_num(x)
@@ -155,17 +164,32 @@ def test_scans_of_floats():
     np.testing.assert_allclose(scan.cumprod_grad(np, g, x, 1), tx.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name,low,high", [
-    ("erf", -6, 6), ("erfc", -6, 26), ("erfcx", -20, 30), ("erfinv", -1, 1), ("lgamma", -20, 100), ("digamma", -20, 100), ("i0", -50, 50),
-    ("i0e", -50, 50), ("i1", -50, 50), ("i1e", -50, 50), ("ndtr", -30, 9), ("ndtri", 0, 1), ("log_ndtr", -100, 9), ("sinc", -5, 5),
-])
+@pytest.mark.parametrize(
+    "name,low,high",
+    [
+        ("erf", -6, 6),
+        ("erfc", -6, 26),
+        ("erfcx", -20, 30),
+        ("erfinv", -1, 1),
+        ("lgamma", -20, 100),
+        ("digamma", -20, 100),
+        ("i0", -50, 50),
+        ("i0e", -50, 50),
+        ("i1", -50, 50),
+        ("i1e", -50, 50),
+        ("ndtr", -30, 9),
+        ("ndtri", 0, 1),
+        ("log_ndtr", -100, 9),
+        ("sinc", -5, 5),
+    ],
+)
 def test_special_functions(name, low, high):
     x = np.random.default_rng(0).uniform(low, high, 2000)
     theirs = getattr(torch.special, {"lgamma": "gammaln"}.get(name, name))
     np.testing.assert_allclose(getattr(special, name)(np, x), theirs(t(x)).numpy(), rtol=1e-11, atol=1e-14)
     edges = np.array([0.0, -0.0, 1.0, -1.0, -2.0, np.inf, -np.inf, np.nan])
     mine, other = getattr(special, name)(np, edges), theirs(t(edges)).numpy()
-    known = ~(np.isinf(edges) & np.isin(name, ["i0", "i0e", "i1", "i1e", "sinc"]))     # PyTorch: NaN where a limit exists
+    known = ~(np.isinf(edges) & np.isin(name, ["i0", "i0e", "i1", "i1e", "sinc"]))  # PyTorch: NaN where a limit exists
     np.testing.assert_allclose(mine[known], other[known], rtol=1e-12, atol=1e-15)
 
 
@@ -179,7 +203,7 @@ def test_special_functions_of_two_arguments():
         np.testing.assert_allclose(mine(np, edge_a, edge_x), theirs(t(edge_a), t(edge_x)).numpy(), rtol=1e-15)
     s, q = 1 + 10 ** rng.uniform(-2, 1, 2000), 10 ** rng.uniform(-1, 3, 2000)
     np.testing.assert_allclose(special.zeta(np, s, q), torch.special.zeta(t(s), t(q)).numpy(), rtol=1e-11)
-    for n in (1, 2, 5):
-        np.testing.assert_allclose(special.polygamma(np, n, q), torch.special.polygamma(n, t(q)).numpy(), rtol=1e-11)
+    for n in (1, 2, 5):  # PyTorch's trigamma has about 10 digits
+        np.testing.assert_allclose(special.polygamma(np, n, q), torch.special.polygamma(n, t(q)).numpy(), rtol=1e-9 if n == 1 else 1e-11)
     y = np.array([0.0, 1.0, 2.0, np.nan, np.inf, -1.0])
     np.testing.assert_array_equal(special.xlogy(np, np.zeros(6), y), torch.xlogy(torch.zeros(6, dtype=torch.float64), t(y)).numpy())

@@ -46,7 +46,7 @@ def _running(xp: Any, combine: Any, x: Array, axis: int) -> tuple[Array, Array]:
         return xp.array(x), xp.zeros((), dtype=np.int64)
     (work,) = to_work(x)
     values = accumulate(xp, combine, work, axis)
-    new = (work == values) | (work != work)                 # x reaches the running value, or is a NaN itself
+    new = (work == values) | (work != work)  # x reaches the running value, or is a NaN itself
     shape = [1] * x.ndim
     shape[axis] = x.shape[axis]
     position = xp.where(new, xp.arange(x.shape[axis], dtype=np.int64).reshape(shape), 0)
@@ -79,7 +79,7 @@ def cumprod_grad(xp: Any, g: Array, x: Array, axis: int) -> Array:
     zeros = xp.cumsum(zero, axis=axis)
     first = zero & (zeros == 1)
     skipped = xp.where(first, xp.ones((), dtype=x.dtype), x)
-    with np.errstate(divide="ignore", invalid="ignore"):             # behind the first zero, where it is not used
+    with np.errstate(divide="ignore", invalid="ignore"):  # behind the first zero, where it is not used
         before = _reverse_cumsum(xp, g * xp.cumprod(x, axis=axis), axis) / skipped
     at = _reverse_cumsum(xp, g * xp.cumprod(skipped, axis=axis), axis)
     nothing = xp.zeros((), dtype=x.dtype)

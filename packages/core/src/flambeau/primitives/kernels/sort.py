@@ -29,7 +29,7 @@ def order_keys(xp: Any, x: Array) -> Array:
         return unsigned if sign is None else unsigned ^ sign
     x = x.astype(work_dtype(x.dtype), copy=False)
     unsigned, signed = (np.uint32, np.int32) if x.dtype == np.float32 else (np.uint64, np.int64)
-    x = xp.where(x != x, x.dtype.type(np.nan), x + x.dtype.type(0))             # one positive NaN, one zero
+    x = xp.where(x != x, x.dtype.type(np.nan), x + x.dtype.type(0))  # one positive NaN, one zero
     bits = xp.ascontiguousarray(x).view(signed)
     last = 8 * x.dtype.itemsize - 1
     return (bits ^ ((bits >> signed(last)) & signed((1 << last) - 1))).view(unsigned) ^ unsigned(1 << last)
@@ -83,8 +83,8 @@ def sort(xp: Any, x: Array, axis: int, descending: bool = False) -> tuple[Array,
     return _gather(xp, moved, _argsort(xp, keys), axis)
 
 
-def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, in_order: bool = True) -> tuple[Array, Array]:
-    """The k largest (or smallest) values along an axis and their int64 positions, best first when `in_order`.
+def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
+    """The k largest (or smallest) values along an axis and their int64 positions, best first when `sorted`.
 
     >>> topk(np, np.array([1.0, 5.0, 3.0]), 2, 0)
     (array([5., 3.]), array([1, 2]))
@@ -93,10 +93,10 @@ def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, in_order: b
     if not 0 <= k <= size:
         raise ArgumentError(explain("topk", expected=f"k from 0 to the {size} values along the axis", got=f"{k}"))
     if x.ndim == 0:
-        values, index = topk(xp, x.reshape(1), k, 0, largest, in_order)
+        values, index = topk(xp, x.reshape(1), k, 0, largest, sorted)
         return (values.reshape(()), index.reshape(())) if k else (values, index)
     moved, keys = _last(xp, x, axis, largest)
-    return _gather(xp, moved, _first(xp, keys, k, in_order), axis)
+    return _gather(xp, moved, _first(xp, keys, k, sorted), axis)
 
 
 def _first(xp: Any, keys: Array, k: int, in_order: bool) -> Array:
@@ -109,7 +109,7 @@ def _first(xp: Any, keys: Array, k: int, in_order: bool) -> Array:
         packed = packed[..., :k]
         return _positions(xp.sort(packed, axis=-1) if in_order else packed)
     index = xp.argpartition(keys, k - 1, axis=-1)[..., :k] if 0 < k < size else xp.broadcast_to(xp.arange(size), keys.shape)[..., :k]
-    index = xp.sort(index, axis=-1)                         # so that equal values come in order of position
+    index = xp.sort(index, axis=-1)  # so that equal values come in order of position
     if in_order:
         order = xp.argsort(xp.take_along_axis(keys, index, axis=-1), axis=-1, kind="stable")
         index = xp.take_along_axis(index, order, axis=-1)
@@ -146,7 +146,7 @@ def mode(xp: Any, x: Array, axis: int) -> tuple[Array, Array]:
     values = xp.take_along_axis(moved, index, axis=-1)
     place = xp.broadcast_to(xp.arange(values.shape[-1], dtype=np.int64), values.shape)
     starts = xp.where(_run_starts(xp, values), place, 0)
-    best = (place - accumulate(xp, xp.maximum, starts, -1)).argmax(axis=-1)[..., None]      # the end of the first longest run
+    best = (place - accumulate(xp, xp.maximum, starts, -1)).argmax(axis=-1)[..., None]  # the end of the first longest run
     return xp.take_along_axis(values, best, axis=-1)[..., 0], xp.take_along_axis(index, best, axis=-1)[..., 0]
 
 
@@ -170,8 +170,13 @@ def searchsorted(xp: Any, boundaries: Array, values: Array, right: bool = False)
     if boundaries.ndim == 1:
         return xp.searchsorted(boundaries, values, side="right" if right else "left").astype(np.int64, copy=False)
     if values.ndim == 0 or boundaries.shape[:-1] != values.shape[:-1]:
-        raise ArgumentError(explain("searchsorted", expected=f"values of leading shape {boundaries.shape[:-1]}, or a vector of boundaries",
-                                    got=f"values {values.shape}"))
+        raise ArgumentError(
+            explain(
+                "searchsorted",
+                expected=f"values of leading shape {boundaries.shape[:-1]}, or a vector of boundaries",
+                got=f"values {values.shape}",
+            )
+        )
     size = boundaries.shape[-1]
     low, high = xp.zeros(values.shape, dtype=np.int64), xp.full(values.shape, size, dtype=np.int64)
     for _ in range(size.bit_length()):

@@ -70,11 +70,17 @@ def bincount(xp: Any, x: Array, weights: Array | None = None, minlength: int = 0
     Counts are int64; sums are float32 for float32 weights and float64 otherwise.
     """
     if x.ndim != 1 or x.dtype.kind not in "iu" or (x.size and bool((x < 0).any())):
-        raise ArgumentError(explain("bincount", expected="a vector of integers that are not negative",
-                                    got=f"{x.dtype} of shape {tuple(x.shape)}"))
+        raise ArgumentError(
+            explain("bincount", expected="a vector of integers that are not negative", got=f"{x.dtype} of shape {tuple(x.shape)}")
+        )
     if minlength < 0 or (weights is not None and weights.shape != x.shape):
-        raise ArgumentError(explain("bincount", expected="minlength >= 0 and one weight for each value",
-                                    got=f"{minlength} and {'no' if weights is None else tuple(weights.shape)} weights"))
+        raise ArgumentError(
+            explain(
+                "bincount",
+                expected="minlength >= 0 and one weight for each value",
+                got=f"{minlength} and {'no' if weights is None else tuple(weights.shape)} weights",
+            )
+        )
     if weights is None:
         return xp.bincount(x, minlength=minlength).astype(np.int64, copy=False)
     total = xp.bincount(x, weights=weights.astype(np.float64), minlength=minlength)

@@ -84,7 +84,7 @@ class PhiloxStream(Stream):
             return philox_blocks(self.xp, self._seed, start, blocks).reshape(-1)[:n]
         if self._aligned != start:
             self._align(start)
-        self._aligned = start + blocks                      # not wrapped: past 2**64 the counter and the offset part
+        self._aligned = start + blocks  # not wrapped: past 2**64 the counter and the offset part
         return self._bits.random_raw(4 * blocks)[:n]
 
     def _align(self, start: int) -> None:
@@ -149,7 +149,7 @@ class PhiloxStream(Stream):
     def bernoulli(self, p: Any, shape: Shape, dtype: Any) -> Array:
         xp, n = self.xp, math.prod(shape)
         if isinstance(p, (int, float)):
-            limit = math.ceil(float(np.float32(p)) * 2.0**24) << 8                                   # u < p, asked of the bits themselves
+            limit = math.ceil(float(np.float32(p)) * 2.0**24) << 8  # u < p, asked of the bits themselves
             hits = self._halves(n) < np.uint32(limit) if limit < 1 << 32 else xp.ones(self._halves(n).shape, dtype=bool)
             return hits.reshape(shape).astype(dtype)
         double = p.dtype == np.float64
