@@ -19,12 +19,13 @@ Array = Any
 Pairs = tuple[tuple[int, int], ...]
 
 _HALF = frozenset({"float16", "bfloat16"})
+_FLOAT32 = np.dtype(np.float32)
 
 
 def work_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype to compute in: float32 for the 16-bit floats, otherwise the dtype itself."""
     dtype = np.dtype(dtype)
-    return np.dtype(np.float32) if dtype.name in _HALF else dtype
+    return _FLOAT32 if dtype.itemsize == 2 and dtype.name in _HALF else dtype  # a dtype's name is slow to ask for
 
 
 def to_work(*arrays: Array) -> tuple[Array, ...]:
