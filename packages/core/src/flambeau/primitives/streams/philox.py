@@ -103,6 +103,7 @@ class PhiloxStream(Stream):
 
     def _unit(self, n: int, dtype: np.dtype[Any]) -> Array:
         """n floats in [0, 1)."""
+        scale: Any
         if dtype.itemsize == 8:
             words = self.random_bits(n)
             words >>= np.uint64(11)
