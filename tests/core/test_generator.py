@@ -23,13 +23,22 @@ golden = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "torch_stream
 ALL = (1 << 64) - 1
 
 
-@pytest.mark.parametrize("counter,key,expected", [     # Random123's kat_vectors, philox4x64 with 10 rounds
-    ("0 0 0 0", "0 0", "16554d9eca36314c db20fe9d672d0fdc d7e772cee186176b 7e68b68aec7ba23b"),
-    (" ".join(["ffffffffffffffff"] * 4), "ffffffffffffffff ffffffffffffffff",
-     "87b092c3013fe90b 438c3c67be8d0224 9cc7d7c69cd777b6 a09caebf594f0ba0"),
-    ("243f6a8885a308d3 13198a2e03707344 a4093822299f31d0 082efa98ec4e6c89", "452821e638d01377 be5466cf34e90c6c",
-     "a528f45403e61d95 38c72dbd566e9788 a5a1610e72fd18b5 57bd43b5e52b7fe6"),
-])
+@pytest.mark.parametrize(
+    "counter,key,expected",
+    [  # Random123's kat_vectors, philox4x64 with 10 rounds
+        ("0 0 0 0", "0 0", "16554d9eca36314c db20fe9d672d0fdc d7e772cee186176b 7e68b68aec7ba23b"),
+        (
+            " ".join(["ffffffffffffffff"] * 4),
+            "ffffffffffffffff ffffffffffffffff",
+            "87b092c3013fe90b 438c3c67be8d0224 9cc7d7c69cd777b6 a09caebf594f0ba0",
+        ),
+        (
+            "243f6a8885a308d3 13198a2e03707344 a4093822299f31d0 082efa98ec4e6c89",
+            "452821e638d01377 be5466cf34e90c6c",
+            "a528f45403e61d95 38c72dbd566e9788 a5a1610e72fd18b5 57bd43b5e52b7fe6",
+        ),
+    ],
+)
 def test_philox_known_answers(counter, key, expected):
     words = tuple(np.array([int(w, 16)], dtype=np.uint64) for w in counter.split())
     got = philox(np, words, tuple(int(w, 16) for w in key.split()))
@@ -81,8 +90,10 @@ def test_the_mapping_from_words_to_numbers(n):
 @pytest.mark.parametrize("n", [0, 1, 8, 1001])
 def test_normal_is_box_muller_on_pairs(n):
     pairs = -(-n // 2)
-    for dtype, bits, tolerance in ((np.float32, halves(3, 2 * pairs).astype(np.uint64) >> np.uint64(8), 2e-6),
-                                   (np.float64, words(3, 2 * pairs) >> np.uint64(11), 1e-14)):
+    for dtype, bits, tolerance in (
+        (np.float32, halves(3, 2 * pairs).astype(np.uint64) >> np.uint64(8), 2e-6),
+        (np.float64, words(3, 2 * pairs) >> np.uint64(11), 1e-14),
+    ):
         scale = 2.0**-24 if dtype is np.float32 else 2.0**-53
         u, v = (bits[0::2] + np.uint64(1)).astype(float) * scale, bits[1::2].astype(float) * scale
         radius, angle = np.sqrt(-2 * np.log(u)), 2 * np.pi * v
@@ -101,27 +112,35 @@ def test_integers_over_the_whole_range():
 
 
 @pytest.mark.parametrize("stream", ["philox", "torch"])
-@pytest.mark.parametrize("draw,law", [
-    (lambda g, n: g.uniform(n, np.float64, -1, 3), stats.uniform(-1, 4)),
-    (lambda g, n: g.uniform(n), stats.uniform),
-    (lambda g, n: g.normal(n), stats.norm),
-    (lambda g, n: g.normal(n, np.float64, 2, 0.5), stats.norm(2, 0.5)),
-    (lambda g, n: g.exponential(n, rate=0.5), stats.expon(scale=2)),
-    (lambda g, n: g.cauchy(n, np.float64, 1, 2), stats.cauchy(1, 2)),
-    (lambda g, n: g.log_normal(n, np.float64, 0.3, 0.7), stats.lognorm(0.7, scale=np.exp(0.3))),
-    *((lambda g, n, a=a: g.gamma(np.full(n, a)), stats.gamma(a)) for a in (0.05, 0.7, 1.0, 2.5, 300.0)),
-])
+@pytest.mark.parametrize(
+    "draw,law",
+    [
+        (lambda g, n: g.uniform(n, np.float64, -1, 3), stats.uniform(-1, 4)),
+        (lambda g, n: g.uniform(n), stats.uniform),
+        (lambda g, n: g.normal(n), stats.norm),
+        (lambda g, n: g.normal(n, np.float64, 2, 0.5), stats.norm(2, 0.5)),
+        (lambda g, n: g.exponential(n, rate=0.5), stats.expon(scale=2)),
+        (lambda g, n: g.cauchy(n, np.float64, 1, 2), stats.cauchy(1, 2)),
+        (lambda g, n: g.log_normal(n, np.float64, 0.3, 0.7), stats.lognorm(0.7, scale=np.exp(0.3))),
+        *((lambda g, n, a=a: g.gamma(np.full(n, a)), stats.gamma(a)) for a in (0.05, 0.7, 1.0, 2.5, 300.0)),
+    ],
+)
 def test_continuous_laws(stream, draw, law):
     assert stats.kstest(draw(Generator(11, stream), 20_000), law.cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("stream", ["philox", "torch"])
-@pytest.mark.parametrize("draw,law", [
-    (lambda g, n: g.geometric(0.3, n), stats.geom(0.3)),
-    *((lambda g, n, m=m: g.poisson(np.full(n, m)), stats.poisson(m)) for m in (0.2, 3.0, 9.9, 10.0, 45.0, 4000.0)),
-    *((lambda g, n, c=c, p=p: g.binomial(np.full(n, float(c)), np.full(n, p)), stats.binom(c, p))
-      for c, p in ((1, 0.5), (12, 0.3), (12, 0.9), (100, 0.1), (100, 0.5), (1000, 0.93), (100_000, 0.004))),
-])
+@pytest.mark.parametrize(
+    "draw,law",
+    [
+        (lambda g, n: g.geometric(0.3, n), stats.geom(0.3)),
+        *((lambda g, n, m=m: g.poisson(np.full(n, m)), stats.poisson(m)) for m in (0.2, 3.0, 9.9, 10.0, 45.0, 4000.0)),
+        *(
+            (lambda g, n, c=c, p=p: g.binomial(np.full(n, float(c)), np.full(n, p)), stats.binom(c, p))
+            for c, p in ((1, 0.5), (12, 0.3), (12, 0.9), (100, 0.1), (100, 0.5), (1000, 0.93), (100_000, 0.004))
+        ),
+    ],
+)
 def test_discrete_laws(stream, draw, law):
     n = 20_000
     drawn = draw(Generator(12, stream), n)
@@ -219,14 +238,26 @@ def test_torch_stream_equals_the_stored_draws():
         assert data[position:] == g.get_state().tobytes()
 
 
-@pytest.mark.parametrize("call", [
-    lambda g: g.manual_seed(2**64), lambda g: g.uniform(3, low=2, high=1), lambda g: g.normal(3, std=-1), lambda g: g.randint(3, 3, 1),
-    lambda g: g.bernoulli(1.5, 3), lambda g: g.bernoulli(np.array([-0.1])), lambda g: g.exponential(3, rate=0), lambda g: g.permutation(-1),
-    lambda g: g.geometric(0.0, 3), lambda g: g.multinomial(np.array([1.0, -1.0]), 1), lambda g: g.multinomial(np.array([1.0, 0.0]), 2),
-    lambda g: g.multinomial(np.array([np.inf, 1.0]), 1), lambda g: g.multinomial(np.array([1, 2]), 1),
-    lambda g: g.set_state(np.zeros(3, np.uint8)),
-    lambda g: Generator(0, "torch").set_state(np.zeros(5056, np.uint8)),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: g.manual_seed(2**64),
+        lambda g: g.uniform(3, low=2, high=1),
+        lambda g: g.normal(3, std=-1),
+        lambda g: g.randint(3, 3, 1),
+        lambda g: g.bernoulli(1.5, 3),
+        lambda g: g.bernoulli(np.array([-0.1])),
+        lambda g: g.exponential(3, rate=0),
+        lambda g: g.permutation(-1),
+        lambda g: g.geometric(0.0, 3),
+        lambda g: g.multinomial(np.array([1.0, -1.0]), 1),
+        lambda g: g.multinomial(np.array([1.0, 0.0]), 2),
+        lambda g: g.multinomial(np.array([np.inf, 1.0]), 1),
+        lambda g: g.multinomial(np.array([1, 2]), 1),
+        lambda g: g.set_state(np.zeros(3, np.uint8)),
+        lambda g: Generator(0, "torch").set_state(np.zeros(5056, np.uint8)),
+    ],
+)
 def test_refusals(call):
     with pytest.raises(ArgumentError):
         call(Generator(0))

@@ -31,8 +31,12 @@ steps = st.one_of(
     st.tuples(st.just("integers"), st.sampled_from(golden["FLOATS"] + golden["INTEGERS"]), sizes, st.just(())),
     st.tuples(st.just("randint"), st.just("int64"), sizes, st.one_of(pair, spans)),
     st.tuples(st.just("permutation"), st.sampled_from(["int64", "int32"]), sizes, st.just(())),
-    st.tuples(st.just("multinomial"), st.sampled_from(["float32", "float64"]), st.integers(1, 40),
-              st.sampled_from([(1, False), (1, True), (7, True), (2, False)])),
+    st.tuples(
+        st.just("multinomial"),
+        st.sampled_from(["float32", "float64"]),
+        st.integers(1, 40),
+        st.sampled_from([(1, False), (1, True), (7, True), (2, False)]),
+    ),
 )
 
 
@@ -43,7 +47,7 @@ def from_mkl(step):
 
 def uses_mkl():
     torch.manual_seed(0)
-    torch.empty(100).bernoulli_(0.5)                # 200 words from the generator, or one to seed MKL
+    torch.empty(100).bernoulli_(0.5)  # 200 words from the generator, or one to seed MKL
     return int(torch.get_rng_state()[8:12].view(torch.int32)) == 624
 
 
@@ -68,8 +72,12 @@ def test_programs_of_draws_are_bit_equal(seed, program):
 def test_large_tensors():
     torch.manual_seed(5)
     ours = Generator(5, stream="torch")
-    for step in (("normal", "float32", 1_000_003, ()), ("normal", "float64", 100_003, (0.5, 3.0)), ("permutation", "int64", 100_000, ()),
-                 ("normal", "float32", 500_000, (-1.0, 0.02))):
+    for step in (
+        ("normal", "float32", 1_000_003, ()),
+        ("normal", "float64", 100_003, (0.5, 3.0)),
+        ("permutation", "int64", 100_000, ()),
+        ("normal", "float32", 500_000, (-1.0, 0.02)),
+    ):
         np.testing.assert_array_equal(golden["our_draw"](ours, step), golden["torch_draw"](torch, step))
 
 

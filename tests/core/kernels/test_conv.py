@@ -32,7 +32,7 @@ def loop_conv(x, w, stride, padding, dilation, groups):
 def cases(draw):
     dims = draw(st.integers(1, 3))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
-    ints = lambda lo, hi: tuple(draw(st.integers(lo, hi)) for _ in range(dims))  # noqa: E731
+    ints = lambda lo, hi: tuple(draw(st.integers(lo, hi)) for _ in range(dims))
     kernel, stride, dilation = ints(1, 3), ints(1, 3), ints(1, 2)
     padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(dims))
     sizes = tuple(max(1, d * (k - 1) + 1 - lo - hi) + draw(st.integers(0, 3)) for d, k, (lo, hi) in zip(dilation, kernel, padding))
@@ -102,7 +102,7 @@ def test_dtypes_are_kept(name, groups):
     got = kernels.conv(np, x, w, **params)
     expected = loop_conv(x.astype(complex), w.astype(complex), *params.values())
     assert got.dtype == dtype
-    np.testing.assert_array_equal(got.astype(complex), expected)        # small integers: exact in every dtype
+    np.testing.assert_array_equal(got.astype(complex), expected)  # small integers: exact in every dtype
     assert kernels.conv_input_grad(np, got, w, input_shape=x.shape, **params).dtype == dtype
     assert kernels.conv_weight_grad(np, x, got, weight_shape=w.shape, **params).dtype == dtype
 
@@ -125,9 +125,15 @@ def test_infinities_do_not_leak_through_padding():
     np.testing.assert_array_equal(got, np.full((1, 1, 3), np.inf))
 
 
-@pytest.mark.parametrize("x_shape,w_shape,groups", [
-    ((1, 3, 4), (2, 2, 3), 1), ((1, 4, 4), (3, 2, 3), 2), ((1, 2, 2), (2, 2, 5), 1), ((2, 4), (2, 4), 1),
-])
+@pytest.mark.parametrize(
+    "x_shape,w_shape,groups",
+    [
+        ((1, 3, 4), (2, 2, 3), 1),
+        ((1, 4, 4), (3, 2, 3), 2),
+        ((1, 2, 2), (2, 2, 5), 1),
+        ((2, 4), (2, 4), 1),
+    ],
+)
 def test_shapes_that_do_not_fit_are_refused(x_shape, w_shape, groups):
     with pytest.raises(ShapeError):
         kernels.conv(np, np.zeros(x_shape), np.zeros(w_shape), stride=(1,), padding=((0, 0),), dilation=(1,), groups=groups)

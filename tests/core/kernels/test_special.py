@@ -13,13 +13,27 @@ from flambeau.primitives.kernels import special as kernels
 rng = np.random.default_rng(0)
 EDGES = np.array([0.0, -0.0, 1.0, -1.0, 1e-310, -1e-310, 1e-20, -1e-20, np.nan])
 LINE = np.concatenate([rng.uniform(-6, 6, 4000), rng.uniform(-26, 26, 4000), 10 ** rng.uniform(-300, 1.4, 1000), EDGES])
-HALF_LINE = np.concatenate([rng.uniform(0, 20, 4000), 10 ** rng.uniform(-300, 300, 1000), 1 + 10 ** rng.uniform(-10, 0, 1000),
-                            2 - 10 ** rng.uniform(-10, 0, 1000), [0.0, 1.0, 2.0, 3.0, np.inf, np.nan]])
-UNIT = np.concatenate([rng.uniform(-1, 1, 4000), 1 - 10 ** rng.uniform(-16, 0, 1000), 10 ** rng.uniform(-300, 0, 1000),
-                       [0.0, 1.0, -1.0, 2.0, -2.0, np.nan]])
+HALF_LINE = np.concatenate(
+    [
+        rng.uniform(0, 20, 4000),
+        10 ** rng.uniform(-300, 300, 1000),
+        1 + 10 ** rng.uniform(-10, 0, 1000),
+        2 - 10 ** rng.uniform(-10, 0, 1000),
+        [0.0, 1.0, 2.0, 3.0, np.inf, np.nan],
+    ]
+)
+UNIT = np.concatenate(
+    [rng.uniform(-1, 1, 4000), 1 - 10 ** rng.uniform(-16, 0, 1000), 10 ** rng.uniform(-300, 0, 1000), [0.0, 1.0, -1.0, 2.0, -2.0, np.nan]]
+)
 
-ZEROS_OF_LGAMMA = [-1.0101273664695701269e-9, -5.7720744027504826216e-6, -0.020324499149577653705, -0.000042275208772153458011,
-                   -4.2278436975733279119e-10, 4.2278437040226696476e-10]
+ZEROS_OF_LGAMMA = [
+    -1.0101273664695701269e-9,
+    -5.7720744027504826216e-6,
+    -0.020324499149577653705,
+    -0.000042275208772153458011,
+    -4.2278436975733279119e-10,
+    4.2278437040226696476e-10,
+]
 
 
 def agree(got, expected, rtol):
@@ -28,16 +42,27 @@ def agree(got, expected, rtol):
         np.testing.assert_allclose(got, expected, rtol=rtol, atol=0)
 
 
-@pytest.mark.parametrize("name,x,rtol", [
-    ("erf", LINE, 1e-15), ("erfc", LINE, 1e-13), ("erfcx", LINE, 1e-13), ("ndtr", LINE, 1e-13), ("log_ndtr", LINE, 1e-13),
-    ("i0", LINE, 1e-14), ("i0e", LINE, 1e-14), ("i1", LINE, 1e-14), ("i1e", LINE, 1e-14),
-    ("erfinv", UNIT, 3e-15), ("ndtri", UNIT, 3e-15),
-])
+@pytest.mark.parametrize(
+    "name,x,rtol",
+    [
+        ("erf", LINE, 1e-15),
+        ("erfc", LINE, 1e-13),
+        ("erfcx", LINE, 1e-13),
+        ("ndtr", LINE, 1e-13),
+        ("log_ndtr", LINE, 1e-13),
+        ("i0", LINE, 1e-14),
+        ("i0e", LINE, 1e-14),
+        ("i1", LINE, 1e-14),
+        ("i1e", LINE, 1e-14),
+        ("erfinv", UNIT, 3e-15),
+        ("ndtri", UNIT, 3e-15),
+    ],
+)
 def test_against_scipy(name, x, rtol):
     with np.errstate(all="ignore"):
         expected = getattr(special, name)(x)
     got = getattr(kernels, name)(np, x)
-    small = np.abs(expected) < 1e-307                       # denormal results carry fewer digits
+    small = np.abs(expected) < 1e-307  # denormal results carry fewer digits
     agree(np.where(small, 0.0, got), np.where(small, 0.0, expected), rtol)
     signed = (expected == expected) & (expected != 0.0)
     np.testing.assert_array_equal(np.signbit(got[signed]), np.signbit(expected[signed]))
@@ -59,7 +84,7 @@ def test_short_floats_are_rounded_from_a_finer_result(name, dtype):
 
 
 def test_float32_erf_is_within_two_ulp():
-    bits = np.arange(0, 0x40A00000, 997, dtype=np.uint32)            # every 997th float from 0 to 5
+    bits = np.arange(0, 0x40A00000, 997, dtype=np.uint32)  # every 997th float from 0 to 5
     x = bits.view(np.float32)
     for sign in (np.float32(1), np.float32(-1)):
         got = kernels.erf(np, sign * x)
@@ -75,13 +100,25 @@ def test_float32_erf_is_within_two_ulp():
 
 def test_infinities_and_denormals():
     inf = np.array([np.inf, -np.inf])
-    for name, expected in (("erf", [1, -1]), ("erfc", [0, 2]), ("erfcx", [0, np.inf]), ("ndtr", [1, 0]), ("log_ndtr", [0, -np.inf]),
-                           ("i0", [np.inf, np.inf]), ("i1", [np.inf, -np.inf]), ("i0e", [0, 0]), ("i1e", [0, -0.0]), ("sinc", [0, 0]),
-                           ("lgamma", [np.inf, np.inf]), ("digamma", [np.inf, np.nan]), ("ndtri", [np.nan, np.nan]),
-                           ("erfinv", [np.nan, np.nan])):
+    for name, expected in (
+        ("erf", [1, -1]),
+        ("erfc", [0, 2]),
+        ("erfcx", [0, np.inf]),
+        ("ndtr", [1, 0]),
+        ("log_ndtr", [0, -np.inf]),
+        ("i0", [np.inf, np.inf]),
+        ("i1", [np.inf, -np.inf]),
+        ("i0e", [0, 0]),
+        ("i1e", [0, -0.0]),
+        ("sinc", [0, 0]),
+        ("lgamma", [np.inf, np.inf]),
+        ("digamma", [np.inf, np.nan]),
+        ("ndtri", [np.nan, np.nan]),
+        ("erfinv", [np.nan, np.nan]),
+    ):
         np.testing.assert_array_equal(getattr(kernels, name)(np, inf), expected, err_msg=name)
-    np.testing.assert_allclose(kernels.erfc(np, np.array([26.6])), [1.08851258854e-309], rtol=1e-3)     # not flushed to 0
-    np.testing.assert_allclose(kernels.i0(np, np.array([713.0])), [6.705128263670999e307], rtol=1e-13)      # no early overflow
+    np.testing.assert_allclose(kernels.erfc(np, np.array([26.6])), [1.08851258854e-309], rtol=1e-3)  # not flushed to 0
+    np.testing.assert_allclose(kernels.i0(np, np.array([713.0])), [6.705128263670999e307], rtol=1e-13)  # no early overflow
 
 
 def test_the_gamma_family():
@@ -108,8 +145,10 @@ def test_the_gamma_family():
 def test_hurwitz_zeta():
     x, q = 1 + 10 ** rng.uniform(-3, 1.7, 3000), 10 ** rng.uniform(-2, 4, 3000)
     agree(kernels.zeta(np, x, q), special.zeta(x, q), 1e-14)
-    np.testing.assert_array_equal(kernels.zeta(np, np.array([1.0, 0.5, 2.0, 2.0, 2.5, np.nan]), np.array([1.0, 1.0, 0.0, -3.0, -0.5, 1.0])),
-                                  [np.inf, np.nan, np.inf, np.inf, np.nan, np.nan])
+    np.testing.assert_array_equal(
+        kernels.zeta(np, np.array([1.0, 0.5, 2.0, 2.0, 2.5, np.nan]), np.array([1.0, 1.0, 0.0, -3.0, -0.5, 1.0])),
+        [np.inf, np.nan, np.inf, np.inf, np.nan, np.nan],
+    )
     np.testing.assert_allclose(kernels.zeta(np, np.array([2.0]), np.array([-1.5])), [np.pi**2 / 2 + 4 / 9 + 4], rtol=1e-14)
     agree(kernels.zeta(np, 3.0, np.array([[1.0], [2.0]], np.float32)), special.zeta(3.0, [[1.0], [2.0]]).astype(np.float32), 1e-7)
 
@@ -126,8 +165,9 @@ def test_incomplete_gamma():
     np.testing.assert_allclose(kernels.igamma(np, a, x), special.gammainc(a, x), rtol=1e-12)
     np.testing.assert_allclose(kernels.igammac(np, a, x), special.gammaincc(a, x), rtol=1e-12)
     # mpmath, 30 digits, where SciPy has lost them
-    np.testing.assert_allclose(kernels.igamma(np, np.array([986041.9974676216]), np.array([981480.663347225])),
-                               [2.10970574271727156350490891302e-6], rtol=1e-13)
+    np.testing.assert_allclose(
+        kernels.igamma(np, np.array([986041.9974676216]), np.array([981480.663347225])), [2.10970574271727156350490891302e-6], rtol=1e-13
+    )
 
 
 def test_incomplete_gamma_edges_and_continuity():
@@ -149,7 +189,11 @@ def test_xlogy_and_sinc():
     x, y = np.array([0.0, 0.0, 0.0, 2.0, np.nan, 0.0]), np.array([0.0, np.inf, np.nan, 3.0, 0.0, -1.0])
     np.testing.assert_array_equal(kernels.xlogy(np, x, y), special.xlogy(x, y))
     np.testing.assert_array_equal(kernels.xlog1py(np, x, y), special.xlog1py(x, y))
-    assert kernels.xlogy(np, x.astype(np.float32), y.astype(np.float32)).dtype == np.float32
+    for short in (np.float32, np.float16):
+        for a, b in ((x, y), (2.0, y), (x, 3.0)):
+            a, b = (v.astype(short) if isinstance(v, np.ndarray) else v for v in (a, b))
+            assert kernels.xlogy(np, a, b).dtype == kernels.xlog1py(np, a, b).dtype == short
+    np.testing.assert_array_equal(kernels.xlogy(np, 0, y), [0, 0, np.nan, 0, 0, 0])
     t = rng.uniform(-30, 30, 1000)
     np.testing.assert_allclose(kernels.sinc(np, t), np.sinc(t), rtol=1e-11, atol=1e-15)
     np.testing.assert_array_equal(kernels.sinc(np, np.arange(-3.0, 4.0)), [0, 0, 0, 1, 0, 0, 0])

@@ -16,7 +16,7 @@ from flambeau.primitives.kernels import window as kernels
 @st.composite
 def pools(draw, dilated=True):
     dims = draw(st.integers(1, 3))
-    ints = lambda lo, hi: tuple(draw(st.integers(lo, hi)) for _ in range(dims))  # noqa: E731
+    ints = lambda lo, hi: tuple(draw(st.integers(lo, hi)) for _ in range(dims))
     kernel, stride, dilation = ints(1, 4), ints(1, 3), ints(1, 2) if dilated else (1,) * dims
     padding = tuple((draw(st.integers(0, k // 2)), draw(st.integers(0, k // 2))) for k in kernel)
     sizes = tuple(max(1, d * (k - 1) + 1 - lo - hi) + draw(st.integers(0, 4)) for d, k, (lo, hi) in zip(dilation, kernel, padding))
@@ -27,8 +27,10 @@ def pools(draw, dilated=True):
 def window_positions(spatial, kernel, stride, padding, dilation, out):
     """For each output position, the input positions of its window that lie inside the input."""
     for o in itertools.product(*map(range, out)):
-        axes = [[i * s - lo + j * d for j in range(k) if 0 <= i * s - lo + j * d < n]
-                for i, n, k, s, (lo, _), d in zip(o, spatial, kernel, stride, padding, dilation)]
+        axes = [
+            [i * s - lo + j * d for j in range(k) if 0 <= i * s - lo + j * d < n]
+            for i, n, k, s, (lo, _), d in zip(o, spatial, kernel, stride, padding, dilation)
+        ]
         yield o, list(itertools.product(*axes))
 
 
@@ -57,7 +59,7 @@ def test_max_pool(case, seed):
     expected, where = loop_max_pool(x, out[2:], **params)
     assert values.shape == out and indices.dtype == np.int64
     np.testing.assert_array_equal(values, expected)
-    inside = where >= 0                                     # elsewhere the window saw padding only
+    inside = where >= 0  # elsewhere the window saw padding only
     np.testing.assert_array_equal(indices[inside], where[inside])
     assert ((indices >= 0) & (indices < max(1, np.prod(shape[2:])))).all()
     where = indices
@@ -83,8 +85,10 @@ def test_sum_pool_its_gradient_and_divisor(case, seed):
     for o, positions in window_positions(shape[2:], dilation=dilation, out=got.shape[2:], **params):
         np.testing.assert_allclose(got[(..., *o)], sum((x[(..., *p)] for p in positions), np.zeros(shape[:2])), rtol=1e-12, atol=1e-12)
         assert without[o] == len(positions)
-        padded = [min(i * s - lo + k, n + hi) - (i * s - lo)
-                  for i, n, k, s, (lo, hi) in zip(o, shape[2:], params["kernel"], params["stride"], params["padding"])]
+        padded = [
+            min(i * s - lo + k, n + hi) - (i * s - lo)
+            for i, n, k, s, (lo, hi) in zip(o, shape[2:], params["kernel"], params["stride"], params["padding"])
+        ]
         assert with_pad[o] == np.prod(padded)
         for p in positions:
             dx[(..., *p)] += g[(..., *o)]
@@ -102,7 +106,7 @@ def test_unfold_and_fold(case, seed):
     columns = kernels.unfold(np, x, *params.values())
     dims = len(shape) - 2
     padded = np.pad(x, ((0, 0), (0, 0), *params["padding"]))
-    out = columns.shape[2 + dims:]
+    out = columns.shape[2 + dims :]
     for k, o in itertools.product(itertools.product(*map(range, params["kernel"])), itertools.product(*map(range, out))):
         at = tuple(i * s + j * d for i, s, j, d in zip(o, params["stride"], k, params["dilation"]))
         np.testing.assert_array_equal(columns[(..., *k, *o)], padded[(..., *at)])

@@ -21,7 +21,7 @@ from flambeau.primitives.streams import STREAMS, Stream
 Array = Any
 ShapeLike = int | Sequence[int]
 
-DEFAULT_SEED = 67280421310721       # PyTorch's, so that an unseeded program has the same stream there and here
+DEFAULT_SEED = 67280421310721  # PyTorch's, so that an unseeded program has the same stream there and here
 _choice = "philox"
 
 
@@ -57,8 +57,10 @@ class Generator:
 
     >>> g = Generator(7)
     >>> a = g.normal((2, 3))
-    >>> state = g.get_state(); b = g.permutation(4)
-    >>> g.set_state(state); bool((g.permutation(4) == b).all())
+    >>> state = g.get_state()
+    >>> b = g.permutation(4)
+    >>> g.set_state(state)
+    >>> bool((g.permutation(4) == b).all())
     True
     """
 
@@ -190,14 +192,21 @@ class Generator:
         """Category numbers int64 (..., num_samples), drawn by the weights probabilities (categories,) or (rows, categories)."""
         weights = probabilities.reshape(-1, probabilities.shape[-1]) if probabilities.ndim in (1, 2) else None
         if weights is None or weights.dtype.kind not in "fV":
-            raise ArgumentError(explain("multinomial", expected="floating weights of 1 or 2 dimensions",
-                                        got=f"{probabilities.dtype} {probabilities.shape}"))
+            raise ArgumentError(
+                explain("multinomial", expected="floating weights of 1 or 2 dimensions", got=f"{probabilities.dtype} {probabilities.shape}")
+            )
         if not bool(((weights >= 0) & (weights < np.inf)).all()):
             raise ArgumentError(explain("multinomial", expected="weights that are finite and not negative", got="others"))
         wanted = 1 if replacement else num_samples
         if num_samples < 1 or bool(((weights > 0).sum(axis=-1) < wanted).any()):
-            raise ArgumentError(explain("multinomial", expected=f"at least 1 sample and {wanted} positive weights in every row",
-                                        got=f"{num_samples} samples", hint="replacement=True" if wanted > 1 else ""))
+            raise ArgumentError(
+                explain(
+                    "multinomial",
+                    expected=f"at least 1 sample and {wanted} positive weights in every row",
+                    got=f"{num_samples} samples",
+                    hint="replacement=True" if wanted > 1 else "",
+                )
+            )
         with self._lock:
             drawn = self.stream.multinomial(weights, operator.index(num_samples), replacement)
         return drawn.reshape(*probabilities.shape[:-1], num_samples)

@@ -14,38 +14,63 @@ from typing import Any
 from flambeau.base.errors import ShapeError, explain
 from flambeau.primitives.kernels.layout import Array, Pairs, as_pairs, pad_spatial, taps, to_work, window_count, windows
 
-_CHUNK = 1 << 20        # elements of one window copy: 4 MB of float32, about a core's share of cache
-_WIDE = 128             # outputs a sample from which a product per sample is as quick as one for the whole chunk
-_TAPS = 64              # kernel positions up to which a depthwise convolution is a sum of shifted products
+_CHUNK = 1 << 20  # elements of one window copy: 4 MB of float32, about a core's share of cache
+_WIDE = 128  # outputs a sample from which a product per sample is as quick as one for the whole chunk
+_TAPS = 64  # kernel positions up to which a depthwise convolution is a sum of shifted products
 
 
-def conv_output_shape(x_shape: Sequence[int], w_shape: Sequence[int], *, stride: Sequence[int], padding: Any, dilation: Sequence[int],
-                      groups: int = 1) -> tuple[int, ...]:
+def conv_output_shape(
+    x_shape: Sequence[int], w_shape: Sequence[int], *, stride: Sequence[int], padding: Any, dilation: Sequence[int], groups: int = 1
+) -> tuple[int, ...]:
     """The shape (N, O, *out) of `conv`; checks that the shapes fit.
 
     >>> conv_output_shape((8, 3, 32, 32), (16, 3, 3, 3), stride=(2, 2), padding=((1, 1), (1, 1)), dilation=(1, 1))
     (8, 16, 16, 16)
     """
     if len(x_shape) != len(w_shape) or len(x_shape) < 3:
-        raise ShapeError(explain("conv", expected="input (N, C, *spatial) and weight (O, C // groups, *kernel) of equal rank",
-                                 got=f"{tuple(x_shape)} and {tuple(w_shape)}"))
+        raise ShapeError(
+            explain(
+                "conv",
+                expected="input (N, C, *spatial) and weight (O, C // groups, *kernel) of equal rank",
+                got=f"{tuple(x_shape)} and {tuple(w_shape)}",
+            )
+        )
     if groups < 1 or w_shape[0] % groups or x_shape[1] != w_shape[1] * groups:
-        raise ShapeError(explain("conv", expected=f"{w_shape[1] * groups} input channels (weight {tuple(w_shape)}, groups {groups}) "
-                                 "and output channels divisible by groups", got=f"input {tuple(x_shape)}"))
+        raise ShapeError(
+            explain(
+                "conv",
+                expected=f"{w_shape[1] * groups} input channels (weight {tuple(w_shape)}, groups {groups}) "
+                "and output channels divisible by groups",
+                got=f"input {tuple(x_shape)}",
+            )
+        )
     sizes = zip(x_shape[2:], w_shape[2:], stride, as_pairs(padding), dilation, strict=True)
     return (x_shape[0], w_shape[0], *(window_count("conv", n, k, s, p, d) for n, k, s, p, d in sizes))
 
 
-def conv_transpose_output_shape(x_shape: Sequence[int], w_shape: Sequence[int], *, stride: Sequence[int], padding: Any,
-                                output_padding: Sequence[int], dilation: Sequence[int], groups: int = 1) -> tuple[int, ...]:
+def conv_transpose_output_shape(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    *,
+    stride: Sequence[int],
+    padding: Any,
+    output_padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> tuple[int, ...]:
     """The shape (N, C, *out) of the transposed convolution of x (N, O, *spatial) with w (O, C // groups, *kernel).
 
     >>> conv_transpose_output_shape((8, 16, 16), (16, 4, 3), stride=(2,), padding=((1, 1),), output_padding=(1,), dilation=(1,))
     (8, 4, 32)
     """
     if len(x_shape) != len(w_shape) or len(x_shape) < 3 or x_shape[1] != w_shape[0] or groups < 1 or w_shape[0] % groups:
-        raise ShapeError(explain("conv_transpose", expected="input (N, O, *spatial) and weight (O, C // groups, *kernel) with O divisible "
-                                 f"by groups {groups}", got=f"{tuple(x_shape)} and {tuple(w_shape)}"))
+        raise ShapeError(
+            explain(
+                "conv_transpose",
+                expected=f"input (N, O, *spatial) and weight (O, C // groups, *kernel) with O divisible by groups {groups}",
+                got=f"{tuple(x_shape)} and {tuple(w_shape)}",
+            )
+        )
     sizes = zip(x_shape[2:], w_shape[2:], stride, as_pairs(padding), output_padding, dilation, strict=True)
     out = tuple((n - 1) * s - lo - hi + d * (k - 1) + extra + 1 for n, k, s, (lo, hi), extra, d in sizes)
     if any(n < 1 for n in out):
@@ -77,17 +102,26 @@ def conv(xp: Any, x: Array, w: Array, *, stride: Sequence[int], padding: Any, di
                 xp.matmul(weight, columns, out=grouped[part])
         else:
             for part, columns in _columns(xp, x, kernel, stride, dilation, out, groups, batched=False):
-                product = xp.matmul(weight, columns)                                                # (G, O/G, n L)
+                product = xp.matmul(weight, columns)  # (G, O/G, n L)
                 grouped[part] = product.reshape(*product.shape[:2], part.stop - part.start, grouped.shape[3]).transpose(2, 0, 1, 3)
     return result.astype(dtype, copy=False)
 
 
-def conv_input_grad(xp: Any, g: Array, w: Array, *, input_shape: Sequence[int], stride: Sequence[int], padding: Any,
-                    dilation: Sequence[int], groups: int = 1) -> Array:
+def conv_input_grad(
+    xp: Any,
+    g: Array,
+    w: Array,
+    *,
+    input_shape: Sequence[int],
+    stride: Sequence[int],
+    padding: Any,
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Array:
     """The gradient of `conv` for its input of shape `input_shape`; also the forward of a transposed convolution of g with w."""
     dtype, kernel, out, pads = g.dtype, w.shape[2:], g.shape[2:], as_pairs(padding)
     g, w = to_work(g, w)
-    narrow = w.shape[0] <= 2 * input_shape[1]            # else copying windows of g costs more than adding w^T g position by position
+    narrow = w.shape[0] <= 2 * input_shape[1]  # else copying windows of g costs more than adding w^T g position by position
     if narrow and all(s == 1 for s in stride) and math.prod(kernel) > 1 and not _by_taps(w, groups):
         return _conv_flipped(xp, g, w, input_shape, pads, dilation, groups).astype(dtype, copy=False)
     reach = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(out, stride, dilation, kernel)]
@@ -101,8 +135,17 @@ def conv_input_grad(xp: Any, g: Array, w: Array, *, input_shape: Sequence[int], 
     return xp.ascontiguousarray(into[crop]).astype(dtype, copy=False)
 
 
-def conv_weight_grad(xp: Any, x: Array, g: Array, *, weight_shape: Sequence[int], stride: Sequence[int], padding: Any,
-                     dilation: Sequence[int], groups: int = 1) -> Array:
+def conv_weight_grad(
+    xp: Any,
+    x: Array,
+    g: Array,
+    *,
+    weight_shape: Sequence[int],
+    stride: Sequence[int],
+    padding: Any,
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Array:
     """The gradient of `conv` for its weight of shape `weight_shape`, in the dtype of x."""
     dtype, kernel, out = x.dtype, tuple(weight_shape[2:]), g.shape[2:]
     x, g = to_work(x, g)
@@ -113,7 +156,7 @@ def conv_weight_grad(xp: Any, x: Array, g: Array, *, weight_shape: Sequence[int]
     else:
         by_group = g.reshape(g.shape[0], groups, weight_shape[0] // groups, math.prod(out))
         for part, columns in _columns(xp, x, kernel, stride, dilation, out, groups, batched=False):
-            rows = by_group[part].transpose(1, 2, 0, 3).reshape(*total.shape[:2], columns.shape[2])         # (G, O/G, n L)
+            rows = by_group[part].transpose(1, 2, 0, 3).reshape(*total.shape[:2], columns.shape[2])  # (G, O/G, n L)
             total += xp.matmul(rows, columns.swapaxes(-1, -2))
     return total.reshape(tuple(weight_shape)).astype(dtype, copy=False)
 
@@ -137,8 +180,17 @@ def _chunks(batch: int, per_sample: int) -> Iterator[slice]:
         yield slice(start, min(batch, start + step))
 
 
-def _columns(xp: Any, x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], out: Sequence[int], groups: int,
-             *, batched: bool) -> Iterator[tuple[slice, Array]]:
+def _columns(
+    xp: Any,
+    x: Array,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    out: Sequence[int],
+    groups: int,
+    *,
+    batched: bool,
+) -> Iterator[tuple[slice, Array]]:
     """Copied windows of a few samples at a time, in one reused buffer: (n, G, C/G K, L) when batched, else (G, C/G K, n L)."""
     batch, channels = x.shape[:2]
     rows, length = channels // groups * math.prod(kernel), math.prod(out)
@@ -167,7 +219,7 @@ def _conv_flipped(xp: Any, g: Array, w: Array, input_shape: Sequence[int], pads:
 def _spread(xp: Any, g: Array, w: Array, into: Array, stride: Sequence[int], dilation: Sequence[int], groups: int) -> None:
     """Add w^T g at every kernel position (col2im)."""
     batch, kernel, out = g.shape[0], w.shape[2:], g.shape[2:]
-    weight = _group_weight(w, groups).swapaxes(-1, -2)                                              # (G, C/G K, O/G)
+    weight = _group_weight(w, groups).swapaxes(-1, -2)  # (G, C/G K, O/G)
     by_group = g.reshape(batch, groups, w.shape[0] // groups, math.prod(out))
     positions = list(taps(kernel, stride, dilation, out))
     for part in _chunks(batch, into.shape[1] * math.prod(kernel) * math.prod(out)):
@@ -179,7 +231,7 @@ def _spread(xp: Any, g: Array, w: Array, into: Array, stride: Sequence[int], dil
 
 def _depthwise(xp: Any, x: Array, w: Array, result: Array, stride: Sequence[int], dilation: Sequence[int], groups: int) -> None:
     batch, out = x.shape[0], result.shape[2:]
-    weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[2:]), *(1 for _ in out))                       # (G, O/G, K, 1...)
+    weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[2:]), *(1 for _ in out))  # (G, O/G, K, 1...)
     x = x[:, :, None]
     by_group = result.reshape(batch, groups, w.shape[0] // groups, *out)
     for part in _chunks(batch, 4 * math.prod(result.shape[1:])):
@@ -202,8 +254,9 @@ def _depthwise_input_grad(xp: Any, g: Array, w: Array, into: Array, stride: Sequ
             target[tap] += product[:, :, 0] if product.shape[2] == 1 else product.sum(2)
 
 
-def _depthwise_weight_grad(xp: Any, x: Array, g: Array, total: Array, kernel: Sequence[int], stride: Sequence[int],
-                           dilation: Sequence[int]) -> None:
+def _depthwise_weight_grad(
+    xp: Any, x: Array, g: Array, total: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> None:
     batch, groups, out = x.shape[0], x.shape[1], g.shape[2:]
     g = g.reshape(batch, groups, total.shape[1], *out)
     for part in _chunks(batch, 4 * math.prod(g.shape[1:])):

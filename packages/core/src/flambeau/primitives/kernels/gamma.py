@@ -13,17 +13,43 @@ from flambeau.base.errors import ArgumentError, explain
 from flambeau.primitives.kernels.layout import Array, horner, in_float64, piecewise
 
 # Moshier, Cephes: lgamma(2 + x) = x B(x) / C(x) on [0, 1)
-_LGAMMA_B = (-1.37825152569120859100e3, -3.88016315134637840924e4, -3.31612992738871184744e5, -1.16237097492762307383e6,
-             -1.72173700820839662146e6, -8.53555664245765465627e5)
-_LGAMMA_C = (1.0, -3.51815701436523470549e2, -1.70642106651881159223e4, -2.20528590553854454839e5, -1.13933444367982507207e6,
-             -2.53252307177582951285e6, -2.01889141433532773231e6)
+_LGAMMA_B = (
+    -1.37825152569120859100e3,
+    -3.88016315134637840924e4,
+    -3.31612992738871184744e5,
+    -1.16237097492762307383e6,
+    -1.72173700820839662146e6,
+    -8.53555664245765465627e5,
+)
+_LGAMMA_C = (
+    1.0,
+    -3.51815701436523470549e2,
+    -1.70642106651881159223e4,
+    -2.20528590553854454839e5,
+    -1.13933444367982507207e6,
+    -2.53252307177582951285e6,
+    -2.01889141433532773231e6,
+)
 # Boost's rational form about the root of digamma on [1, 2]: digamma(x) = (x - root) (_Y + P(x - 1) / Q(x - 1)), the root in three parts
 _ROOT = (1569415565.0 / 1073741824.0, 381566830.0 / 1073741824.0**2, 0.9016312093258695918615325266959189453125e-19)
 _Y = 0.99558162689208984
-_DIGAMMA_P = (-0.0020713321167745952, -0.045251321448739056, -0.28919126444774784, -0.65031853770896507, -0.32555031186804491,
-              0.25479851061131551)
-_DIGAMMA_Q = (-0.55789841321675513e-6, 0.0021284987017821144, 0.054151797245674225, 0.43593529692665969, 1.4606242909763515,
-              2.0767117023730469, 1.0)
+_DIGAMMA_P = (
+    -0.0020713321167745952,
+    -0.045251321448739056,
+    -0.28919126444774784,
+    -0.65031853770896507,
+    -0.32555031186804491,
+    0.25479851061131551,
+)
+_DIGAMMA_Q = (
+    -0.55789841321675513e-6,
+    0.0021284987017821144,
+    0.054151797245674225,
+    0.43593529692665969,
+    1.4606242909763515,
+    2.0767117023730469,
+    1.0,
+)
 
 
 @cache
@@ -40,9 +66,9 @@ def _series(terms: int, weight: Any) -> tuple[float, ...]:
     return tuple(float(bernoulli(2 * terms)[2 * k] * weight(k)) for k in range(terms, 0, -1))
 
 
-_STIRLING = _series(8, lambda k: Fraction(1, 2 * k * (2 * k - 1)))          # log gamma: the sum of these over x^(2k - 1)
-_PSI = _series(8, lambda k: Fraction(1, 2 * k))                             # digamma: minus the sum of these over x^(2k)
-_ZETA = _series(12, lambda k: Fraction(1, math.factorial(2 * k)))[::-1]     # Euler-Maclaurin, lowest first
+_STIRLING = _series(8, lambda k: Fraction(1, 2 * k * (2 * k - 1)))  # log gamma: the sum of these over x^(2k - 1)
+_PSI = _series(8, lambda k: Fraction(1, 2 * k))  # digamma: minus the sum of these over x^(2k)
+_ZETA = _series(12, lambda k: Fraction(1, math.factorial(2 * k)))[::-1]  # Euler-Maclaurin, lowest first
 
 
 def stirling_rest(x: Array) -> Array:
@@ -58,15 +84,20 @@ def lgamma(xp: Any, x: Array) -> Array:
     >>> lgamma(np, np.array([0.5, 1.0, 100.0]))
     array([  0.57236494,   0.        , 359.13420537])
     """
+
     def reflected(v: Array) -> Array:
         return math.log(math.pi) - xp.log(xp.abs(sin_pi(xp, v))) - _lgamma_large(xp, 1.0 - v)
 
-    return piecewise(xp, x, [
-        ((x >= -8.0) & (x < 8.0), lambda v: _lgamma_small(xp, v)),
-        ((x >= 8.0) & (x < np.inf), lambda v: _lgamma_large(xp, v)),
-        ((x < -8.0) & (x > -np.inf), reflected),
-        (xp.isinf(x), xp.abs),
-    ])
+    return piecewise(
+        xp,
+        x,
+        [
+            ((x >= -8.0) & (x < 8.0), lambda v: _lgamma_small(xp, v)),
+            ((x >= 8.0) & (x < np.inf), lambda v: _lgamma_large(xp, v)),
+            ((x < -8.0) & (x > -np.inf), reflected),
+            (xp.isinf(x), xp.abs),
+        ],
+    )
 
 
 def _lgamma_large(xp: Any, x: Array) -> Array:
@@ -81,7 +112,7 @@ def _lgamma_small(xp: Any, x: Array) -> Array:
     for _ in range(8):
         x, divisor = xp.where(x < 0.0, x + 1.0, x), xp.where(x < 0.0, divisor * x, divisor)
     divisor = xp.where(x < 1.0, divisor * x, divisor)
-    above = x >= 1.95                                                       # the fit reaches a little below 2
+    above = x >= 1.95  # the fit reaches a little below 2
     y = xp.where(above, x - 2.0, xp.where(x >= 1.0, x - 1.0, x))
     shift = xp.where(above, 0.0, xp.log1p(y))
     return xp.log(factor / xp.abs(divisor)) - shift + y * (horner(y, _LGAMMA_B) / horner(y, _LGAMMA_C))
@@ -89,15 +120,19 @@ def _lgamma_small(xp: Any, x: Array) -> Array:
 
 def lgamma1p(xp: Any, x: Array) -> Array:
     """lgamma(1 + x) for flat float64 x >= 0, accurate for tiny x."""
-    return piecewise(xp, x, [
-        (x < 1.0, lambda v: v * (horner(v, _LGAMMA_B) / horner(v, _LGAMMA_C)) - xp.log1p(v)),
-        (x >= 1.0, lambda v: lgamma(xp, v + 1.0)),
-    ])
+    return piecewise(
+        xp,
+        x,
+        [
+            (x < 1.0, lambda v: v * (horner(v, _LGAMMA_B) / horner(v, _LGAMMA_C)) - xp.log1p(v)),
+            (x >= 1.0, lambda v: lgamma(xp, v + 1.0)),
+        ],
+    )
 
 
 def sin_pi(xp: Any, x: Array) -> Array:
     """sin(pi x), exact zeros at the integers: whole periods are taken off first."""
-    rest = x - 2.0 * xp.rint(0.5 * x)                                       # in [-1, 1]
+    rest = x - 2.0 * xp.rint(0.5 * x)  # in [-1, 1]
     rest = xp.where(xp.abs(rest) > 0.5, xp.copysign(1.0, rest) - rest, rest)
     return xp.sin(math.pi * rest)
 
@@ -105,24 +140,33 @@ def sin_pi(xp: Any, x: Array) -> Array:
 @in_float64
 def digamma(xp: Any, x: Array) -> Array:
     """The derivative of lgamma; -inf at 0, inf at -0, NaN at the negative integers."""
+
     def reflected(v: Array) -> Array:
         rest = v - xp.rint(v)
         cotangent = xp.where(rest == 0.0, np.nan, 1.0 / xp.tan(math.pi * rest))
         return _digamma_right(xp, 1.0 - v) - math.pi * cotangent
 
-    return piecewise(xp, x, [
-        (x > 0.0, lambda v: _digamma_right(xp, v)),
-        (x < 0.0, reflected),
-        (x == 0.0, lambda v: xp.copysign(np.inf, -v)),
-    ])
+    return piecewise(
+        xp,
+        x,
+        [
+            (x > 0.0, lambda v: _digamma_right(xp, v)),
+            (x < 0.0, reflected),
+            (x == 0.0, lambda v: xp.copysign(np.inf, -v)),
+        ],
+    )
 
 
 def _digamma_right(xp: Any, x: Array) -> Array:
-    return piecewise(xp, x, [
-        (x < 10.0, lambda v: _digamma_small(xp, v)),
-        ((x >= 10.0) & (x < np.inf), lambda v: xp.log(v) - 0.5 / v - horner(1.0 / (v * v), _PSI) / (v * v)),
-        (x == np.inf, lambda v: v),
-    ])
+    return piecewise(
+        xp,
+        x,
+        [
+            (x < 10.0, lambda v: _digamma_small(xp, v)),
+            ((x >= 10.0) & (x < np.inf), lambda v: xp.log(v) - 0.5 / v - horner(1.0 / (v * v), _PSI) / (v * v)),
+            (x == np.inf, lambda v: v),
+        ],
+    )
 
 
 def _digamma_small(xp: Any, x: Array) -> Array:
@@ -174,7 +218,7 @@ def zeta(xp: Any, x: Array | float, q: Array) -> Array:
 def _zeta(xp: Any, x: Array, q: Array) -> Array:
     total = xp.zeros(x.shape)
     left, done = xp.arange(len(x)), 0
-    while len(left):                                                        # at least 10 terms, and up to q = 10
+    while len(left):  # at least 10 terms, and up to q = 10
         total[left] += q[left] ** -x[left]
         q[left] += 1.0
         done += 1

@@ -18,7 +18,7 @@ from flambeau.primitives.kernels.gamma import bernoulli, lgamma1p, stirling_rest
 from flambeau.primitives.kernels.layout import Array, horner, in_float64
 
 _EPS = 2.0**-53
-_LARGE = 100.0          # from here on Temme's expansion serves |x - a| < 0.3 a
+_LARGE = 100.0  # from here on Temme's expansion serves |x - a| < 0.3 a
 _ORDERS, _POWERS = 9, 18
 
 
@@ -131,7 +131,7 @@ def _temme_table() -> tuple[tuple[float, ...], ...]:
     exponent = [Fraction(0)] * (_ORDERS + 1)
     for k in range(1, _ORDERS // 2 + 1):
         exponent[2 * k - 1] = bernoulli(2 * k)[2 * k] / (2 * k * (2 * k - 1))
-    scaled = [Fraction(1)]                                  # gamma(a) / (sqrt(2 pi / a) (a / e)^a) = sum of scaled[k] / a^k
+    scaled = [Fraction(1)]  # gamma(a) / (sqrt(2 pi / a) (a / e)^a) = sum of scaled[k] / a^k
     for n in range(1, _ORDERS):
         scaled.append(sum((m * exponent[m] * scaled[n - m] for m in range(1, n + 1)), Fraction(0)) / n)
     first = [Fraction(-1, 3), *((n + 2) * alpha[n + 2] for n in range(1, size - 2))]

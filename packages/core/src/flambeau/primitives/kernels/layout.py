@@ -19,12 +19,13 @@ Array = Any
 Pairs = tuple[tuple[int, int], ...]
 
 _HALF = frozenset({"float16", "bfloat16"})
+_FLOAT32 = np.dtype(np.float32)
 
 
 def work_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype to compute in: float32 for the 16-bit floats, otherwise the dtype itself."""
     dtype = np.dtype(dtype)
-    return np.dtype(np.float32) if dtype.name in _HALF else dtype
+    return _FLOAT32 if dtype.itemsize == 2 and dtype.name in _HALF else dtype  # a dtype's name is slow to ask for
 
 
 def to_work(*arrays: Array) -> tuple[Array, ...]:
@@ -48,8 +49,14 @@ def window_count(op: str, size: int, kernel: int, stride: int, pad: tuple[int, i
         raise ShapeError(explain(op, expected="kernel, stride and dilation of at least 1", got=f"{kernel}, {stride} and {dilation}"))
     room = size + pad[0] + pad[1] - dilation * (kernel - 1) - 1
     if room < 0:
-        raise ShapeError(explain(op, expected=f"a padded size of at least {dilation * (kernel - 1) + 1} (the dilated kernel)",
-                                 got=f"{room + dilation * (kernel - 1) + 1}", hint="pad more, or use a smaller kernel or dilation"))
+        raise ShapeError(
+            explain(
+                op,
+                expected=f"a padded size of at least {dilation * (kernel - 1) + 1} (the dilated kernel)",
+                got=f"{room + dilation * (kernel - 1) + 1}",
+                hint="pad more, or use a smaller kernel or dilation",
+            )
+        )
     count = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + pad[0]:
         count -= 1
@@ -93,15 +100,18 @@ def in_float64(f: Callable[..., Array]) -> Callable[..., Array]:
 
     Arrays are broadcast together; Python numbers pass as they are. Floating-point warnings are off: inf and NaN are answers.
     """
+
     @functools.wraps(f)
     def wrapped(xp: Any, *arguments: Any) -> Array:
         arrays = [a for a in arguments if not isinstance(a, (int, float))]
         dtype = arrays[0].dtype if len(arrays) == 1 else np.result_type(*(a.dtype for a in arrays))
         shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        flat = [a if isinstance(a, (int, float)) else xp.broadcast_to(a, shape).astype(np.float64, copy=False).reshape(-1)
-                for a in arguments]
+        flat = [
+            a if isinstance(a, (int, float)) else xp.broadcast_to(a, shape).astype(np.float64, copy=False).reshape(-1) for a in arguments
+        ]
         with np.errstate(all="ignore"):
             return f(xp, *flat).reshape(shape).astype(dtype, copy=False)
+
     return wrapped
 
 

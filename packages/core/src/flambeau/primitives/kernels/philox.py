@@ -32,8 +32,12 @@ def philox_round(xp: Any, words: tuple[Array, ...], key: tuple[int, int]) -> tup
     """One round on four uint64 arrays."""
     c0, c1, c2, c3 = words
     m0, m1 = _MULTIPLIERS
-    return (multiply_high(xp, c2, m1) ^ c1 ^ np.uint64(key[0]), c2 * np.uint64(m1),
-            multiply_high(xp, c0, m0) ^ c3 ^ np.uint64(key[1]), c0 * np.uint64(m0))
+    return (
+        multiply_high(xp, c2, m1) ^ c1 ^ np.uint64(key[0]),
+        c2 * np.uint64(m1),
+        multiply_high(xp, c0, m0) ^ c3 ^ np.uint64(key[1]),
+        c0 * np.uint64(m0),
+    )
 
 
 def philox(xp: Any, words: tuple[Array, ...], key: tuple[int, int]) -> tuple[Array, ...]:

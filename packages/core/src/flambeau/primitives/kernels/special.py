@@ -17,8 +17,28 @@ from flambeau.primitives.kernels.incomplete import igamma, igammac
 from flambeau.primitives.kernels.layout import Array, in_float64
 
 __all__ = [
-    "digamma", "erf", "erfc", "erfcx", "erfinv", "expm1", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "lgamma", "log1p", "log_ndtr",
-    "ndtr", "ndtri", "polygamma", "sinc", "xlog1py", "xlogy", "zeta",
+    "digamma",
+    "erf",
+    "erfc",
+    "erfcx",
+    "erfinv",
+    "expm1",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "igamma",
+    "igammac",
+    "lgamma",
+    "log1p",
+    "log_ndtr",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "sinc",
+    "xlog1py",
+    "xlogy",
+    "zeta",
 ]
 
 
@@ -44,13 +64,18 @@ def sinc(xp: Any, x: Array) -> Array:
     return xp.where(x == 0.0, 1.0, value)
 
 
-def xlogy(xp: Any, x: Array, y: Array) -> Array:
-    """x log(y), and 0 where x is 0 unless y is NaN."""
-    with np.errstate(all="ignore"):
-        return xp.where((x == 0) & (y == y), xp.zeros((), dtype=x.dtype), x * xp.log(y))
+def xlogy(xp: Any, x: Array | float, y: Array | float) -> Array:
+    """x log(y), and 0 where x is 0 unless y is NaN; one of the two may be a Python number."""
+    return _times_log(xp, xp.log, x, y)
 
 
-def xlog1py(xp: Any, x: Array, y: Array) -> Array:
-    """x log(1 + y), and 0 where x is 0 unless y is NaN."""
+def xlog1py(xp: Any, x: Array | float, y: Array | float) -> Array:
+    """x log(1 + y), and 0 where x is 0 unless y is NaN; one of the two may be a Python number."""
+    return _times_log(xp, xp.log1p, x, y)
+
+
+def _times_log(xp: Any, log: Any, x: Array | float, y: Array | float) -> Array:
+    if isinstance(y, (int, float)):
+        y = xp.asarray(y, dtype=getattr(x, "dtype", None))
     with np.errstate(all="ignore"):
-        return xp.where((x == 0) & (y == y), xp.zeros((), dtype=x.dtype), x * xp.log1p(y))
+        return xp.where((x == 0) & (y == y), 0, x * log(y))

@@ -28,8 +28,15 @@ from flambeau.primitives.kernels.layout import (
 )
 
 
-def pool_output_shape(x_shape: Sequence[int], *, kernel: Sequence[int], stride: Sequence[int], padding: Any,
-                      dilation: Sequence[int] | None = None, ceil_mode: bool = False) -> tuple[int, ...]:
+def pool_output_shape(
+    x_shape: Sequence[int],
+    *,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Any,
+    dilation: Sequence[int] | None = None,
+    ceil_mode: bool = False,
+) -> tuple[int, ...]:
     """The shape (N, C, *out) of a pooling.
 
     >>> pool_output_shape((1, 2, 5, 5), kernel=(2, 2), stride=(2, 2), padding=(0, 0), ceil_mode=True)
@@ -45,11 +52,13 @@ def _reach(size: int, count: int, kernel: int, stride: int, dilation: int) -> in
     return (count - 1) * stride + dilation * (kernel - 1) + 1 if count else size
 
 
-def _padded(xp: Any, x: Array, out: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs, dilation: Sequence[int],
-            fill: Any) -> Array:
+def _padded(
+    xp: Any, x: Array, out: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs, dilation: Sequence[int], fill: Any
+) -> Array:
     """x padded low as asked and high as far as the windows reach (in ceil mode that may be further than the padding)."""
-    needed = tuple((lo, _reach(n, m, k, s, d) - n - lo)
-                   for n, m, k, s, (lo, _), d in zip(x.shape[-len(out):], out, kernel, stride, pads, dilation))
+    needed = tuple(
+        (lo, _reach(n, m, k, s, d) - n - lo) for n, m, k, s, (lo, _), d in zip(x.shape[-len(out) :], out, kernel, stride, pads, dilation)
+    )
     return pad_spatial(xp, x, tuple((lo, max(hi, 0)) for lo, hi in needed), fill)
 
 
@@ -59,8 +68,10 @@ def _lowest(dtype: np.dtype[Any]) -> Any:
 
 # ---------------------------------------------------------------------------------------------------------------- max pooling
 
-def max_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int],
-             ceil_mode: bool = False) -> tuple[Array, Array]:
+
+def max_pool(
+    xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int], ceil_mode: bool = False
+) -> tuple[Array, Array]:
     """The largest value of each window and its flat int64 index into the unpadded spatial axes.
 
     The first of equal values wins; a NaN wins over everything, the last NaN over earlier ones (as in PyTorch). Padding never wins; a window
@@ -72,8 +83,9 @@ def max_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int],
     """
     pads, dims = as_pairs(padding), len(kernel)
     if any(2 * p > d * (k - 1) + 1 for pair, k, d in zip(pads, kernel, dilation) for p in pair):
-        raise ShapeError(explain("max_pool", expected="padding of at most half the (dilated) kernel",
-                                 got=f"padding {pads}, kernel {tuple(kernel)}"))
+        raise ShapeError(
+            explain("max_pool", expected="padding of at most half the (dilated) kernel", got=f"padding {pads}, kernel {tuple(kernel)}")
+        )
     out = pool_output_shape(x.shape, kernel=kernel, stride=stride, padding=pads, dilation=dilation, ceil_mode=ceil_mode)[-dims:]
     spatial, dtype = x.shape[-dims:], x.dtype
     (x,) = to_work(x)
@@ -83,12 +95,13 @@ def max_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int],
     base, step = _flat_positions(xp, out, spatial, kernel, stride, pads, dilation)
     indices = base + step[which]
     if first is not None and any(d > 1 for d in dilation):
-        indices = indices.clip(0, max(math.prod(spatial) - 1, 0))       # a dilated window may miss a short input altogether
+        indices = indices.clip(0, max(math.prod(spatial) - 1, 0))  # a dilated window may miss a short input altogether
     return best.astype(dtype, copy=False), indices
 
 
-def max_pool_values(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int],
-                    ceil_mode: bool = False) -> Array:
+def max_pool_values(
+    xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int], ceil_mode: bool = False
+) -> Array:
     """`max_pool` without the indices: one axis after the other, so it is several times quicker."""
     pads, dims = as_pairs(padding), len(kernel)
     out = pool_output_shape(x.shape, kernel=kernel, stride=stride, padding=pads, dilation=dilation, ceil_mode=ceil_mode)[-dims:]
@@ -129,8 +142,9 @@ def _running_max(xp: Any, views: Iterator[Array], first: Array | None) -> tuple[
     return best, which
 
 
-def _first_inside(xp: Any, out: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs,
-                  dilation: Sequence[int]) -> Array | None:
+def _first_inside(
+    xp: Any, out: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs, dilation: Sequence[int]
+) -> Array | None:
     """The first kernel position (row-major number) of each window that lies inside the input; None when that is always 0."""
     if not any(lo > 0 for lo, _ in pads):
         return None
@@ -141,8 +155,9 @@ def _first_inside(xp: Any, out: Sequence[int], kernel: Sequence[int], stride: Se
     return total
 
 
-def _flat_positions(xp: Any, out: Sequence[int], spatial: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs,
-                    dilation: Sequence[int]) -> tuple[Array, Array]:
+def _flat_positions(
+    xp: Any, out: Sequence[int], spatial: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pads: Pairs, dilation: Sequence[int]
+) -> tuple[Array, Array]:
     """Flat input index of output o and kernel position k, as base[o] + step[k]."""
     base, step = xp.zeros((), dtype=np.int64), xp.zeros(1, dtype=np.int64)
     for m, n, k, s, (lo, _), d in zip(out, spatial, kernel, stride, pads, dilation):
@@ -152,6 +167,7 @@ def _flat_positions(xp: Any, out: Sequence[int], spatial: Sequence[int], kernel:
 
 
 # ------------------------------------------------------------------------------------------------------- sums, for average pooling
+
 
 def sum_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int], padding: Any, ceil_mode: bool = False) -> Array:
     """The sum of each window, padding counting as zero."""
@@ -179,8 +195,17 @@ def sum_pool_grad(xp: Any, g: Array, *, input_shape: Sequence[int], kernel: Sequ
     return xp.ascontiguousarray(g).astype(dtype, copy=False)
 
 
-def pool_divisor(xp: Any, spatial: Sequence[int], *, kernel: Sequence[int], stride: Sequence[int], padding: Any, ceil_mode: bool = False,
-                 count_include_pad: bool = True, dtype: Any = np.float32) -> Array:
+def pool_divisor(
+    xp: Any,
+    spatial: Sequence[int],
+    *,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Any,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    dtype: Any = np.float32,
+) -> Array:
     """How many positions average pooling divides by at each output (*out): a window may hang over the padded input in ceil mode, and that
     part never counts; padding counts when `count_include_pad`.
 
@@ -200,8 +225,9 @@ def _on_axis(index: Any, axis: int) -> tuple[Any, ...]:
     return (..., index, *(slice(None) for _ in range(-axis - 1)))
 
 
-def _axis_by_axis(xp: Any, x: Array, combine: Any, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
-                  out: Sequence[int]) -> Array:
+def _axis_by_axis(
+    xp: Any, x: Array, combine: Any, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], out: Sequence[int]
+) -> Array:
     """Reduce windows with an associative ufunc, one axis after the other: k1 + k2 passes instead of k1 * k2."""
     source, dims = x, len(kernel)
     for axis in reversed(range(dims)):
@@ -219,6 +245,7 @@ def _axis_by_axis(xp: Any, x: Array, combine: Any, kernel: Sequence[int], stride
 
 
 # ----------------------------------------------------------------------------------------------------------------- adaptive pooling
+
 
 def adaptive_ranges(size: int, out: int) -> tuple[np.ndarray, np.ndarray]:
     """First and one-past-last input position of each of `out` adaptive windows: floor(i n / out) and ceil((i + 1) n / out).
@@ -254,7 +281,7 @@ def adaptive_max_pool(xp: Any, x: Array, *, output_size: Sequence[int]) -> tuple
     for n, m in zip(spatial, output_size):
         start, end = adaptive_ranges(n, m)
         longest = int((end - start).max()) if m else 1
-        rows.append(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))          # short windows repeat their last position
+        rows.append(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))  # short windows repeat their last position
     positions = list(itertools.product(*(range(r.shape[1]) for r in rows)))
     grids = [np.ix_(*(r[:, j] for r, j in zip(rows, position))) for position in positions]
     best, which = _running_max(xp, (x[(..., *(xp.asarray(i) for i in grid))] for grid in grids), None)
@@ -273,6 +300,7 @@ def _ravel(grid: Sequence[np.ndarray], spatial: Sequence[int]) -> np.ndarray:
 
 # -------------------------------------------------------------------------------------------------------------- unfold and fold
 
+
 def unfold(xp: Any, x: Array, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int]) -> Array:
     """The windows of x (N, C, *spatial) as a new array (N, C, *kernel, *out) (im2col).
 
@@ -286,15 +314,17 @@ def unfold(xp: Any, x: Array, kernel: Sequence[int], stride: Sequence[int], padd
     return xp.array(windows(xp, pad_spatial(xp, x, pads), kernel, stride, dilation, out), order="C")
 
 
-def fold(xp: Any, columns: Array, output_size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Any,
-         dilation: Sequence[int]) -> Array:
+def fold(
+    xp: Any, columns: Array, output_size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int]
+) -> Array:
     """The adjoint of `unfold`: add columns (N, C, *kernel, *out) into (N, C, *output_size) where they came from (col2im)."""
     pads, dims = as_pairs(padding), len(kernel)
-    lead = columns.shape[:-2 * dims]
+    lead = columns.shape[: -2 * dims]
     out = pool_output_shape((*lead, *output_size), kernel=kernel, stride=stride, padding=pads, dilation=dilation)[-dims:]
-    if tuple(columns.shape[-2 * dims:]) != (*kernel, *out):
-        raise ShapeError(explain("fold", expected=f"columns ending in kernel {tuple(kernel)} and positions {out}",
-                                 got=f"{tuple(columns.shape)}"))
+    if tuple(columns.shape[-2 * dims :]) != (*kernel, *out):
+        raise ShapeError(
+            explain("fold", expected=f"columns ending in kernel {tuple(kernel)} and positions {out}", got=f"{tuple(columns.shape)}")
+        )
     dtype = columns.dtype
     into = xp.zeros((*lead, *(n + lo + hi for n, (lo, hi) in zip(output_size, pads))), dtype=work_dtype(dtype))
     steps = columns.reshape(*lead, math.prod(kernel), *out)

@@ -19,7 +19,7 @@ def cast(values: Array, dtype: Any) -> Array:
     dtype = np.dtype(dtype)
     if values.dtype == dtype:
         return values
-    with np.errstate(over="ignore"):                # a number too large for a short float is infinity
+    with np.errstate(over="ignore"):  # a number too large for a short float is infinity
         if dtype.itemsize == 2 and values.dtype == np.float64:
             values = values.astype(np.float32)
         return values.astype(dtype)
@@ -102,10 +102,10 @@ class Stream(ABC):
         if replacement:
             total = xp.cumsum(probabilities.astype(np.float64), axis=1)
             mass = self.uniform((rows, num_samples), np.float64) * total[:, -1:]
-            last = categories - 1 - xp.argmax(probabilities[:, ::-1] > 0, axis=1)           # rounding must not select a weight of 0
+            last = categories - 1 - xp.argmax(probabilities[:, ::-1] > 0, axis=1)  # rounding must not select a weight of 0
             return xp.minimum(pick(xp, total, mass, "right"), last[:, None])
         race = self.exponential((rows, categories), np.float64) / xp.where(probabilities > 0, probabilities, 1)
-        race = xp.where(probabilities > 0, race, np.nan)                                    # NaN sorts last; Efraimidis and Spirakis 2006
+        race = xp.where(probabilities > 0, race, np.nan)  # NaN sorts last; Efraimidis and Spirakis 2006
         return xp.argsort(race, axis=1, kind="stable")[:, :num_samples].astype(np.int64)
 
     def gamma(self, alpha: Array, dtype: Any) -> Array:

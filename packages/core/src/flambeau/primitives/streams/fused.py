@@ -15,8 +15,20 @@ import numpy as np
 Array = Any
 
 _F4, _F8 = np.float32, np.float64
-_LOG = tuple(_F4(c) for c in (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-                              2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1))
+_LOG = tuple(
+    _F4(c)
+    for c in (
+        7.0376836292e-2,
+        -1.1514610310e-1,
+        1.1676998740e-1,
+        -1.2420140846e-1,
+        1.4249322787e-1,
+        -1.6668057665e-1,
+        2.0000714765e-1,
+        -2.4999993993e-1,
+        3.3333331174e-1,
+    )
+)
 _LOG2_LOW, _LOG2_HIGH = _F4(-2.12194440e-4), _F4(0.693359375)
 _QUARTER_PI = tuple(_F4(c) for c in (-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8))
 _COS = tuple(_F4(c) for c in (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2))
@@ -53,9 +65,9 @@ def _to_odd(total: Array, error: Array) -> Array:
 
 def fma32(a: Array, b: Array, c: Array) -> Array:
     """a * b + c with one rounding to float32; a is a float32 array."""
-    product = np.multiply(a, b, dtype=_F8)                          # exact: 24 + 24 bits
+    product = np.multiply(a, b, dtype=_F8)  # exact: 24 + 24 bits
     total = product + c
-    halfway = (total.view(np.int64) & 0x1FFFFFFF) == 0x10000000      # only there can rounding twice go wrong
+    halfway = (total.view(np.int64) & 0x1FFFFFFF) == 0x10000000  # only there can rounding twice go wrong
     if halfway.any():
         total[halfway] = _to_odd(*two_sum(product[halfway], np.broadcast_to(c, product.shape)[halfway].astype(_F8)))
     return total.astype(_F4)

@@ -10,11 +10,22 @@ import numpy as np
 from flambeau.base.errors import ArgumentError, explain
 
 _SIZE = 624
-_STATE = np.dtype([
-    ("seed", "<u8"), ("left", "<i4"), ("seeded", "<i4"), ("next", "<u8"), ("words", "<u8", (_SIZE,)),
-    ("normal_x", "<f8"), ("normal_y", "<f8"), ("normal_rho", "<f8"), ("has_normal", "<i4"), ("gap", "<i4"),
-    ("float_normal", "<f4"), ("has_float_normal", "<i4"),
-])
+_STATE = np.dtype(
+    [
+        ("seed", "<u8"),
+        ("left", "<i4"),
+        ("seeded", "<i4"),
+        ("next", "<u8"),
+        ("words", "<u8", (_SIZE,)),
+        ("normal_x", "<f8"),
+        ("normal_y", "<f8"),
+        ("normal_rho", "<f8"),
+        ("has_normal", "<i4"),
+        ("gap", "<i4"),
+        ("float_normal", "<f4"),
+        ("has_float_normal", "<i4"),
+    ]
+)
 
 
 class Mersenne:
@@ -53,8 +64,9 @@ class Mersenne:
         """Continue from a saved state, ours or PyTorch's."""
         state = np.ascontiguousarray(state, dtype=np.uint8)
         if state.shape != (_STATE.itemsize,):
-            raise ArgumentError(explain("set_state", expected=f"the {_STATE.itemsize} bytes of PyTorch's CPU generator",
-                                        got=f"shape {state.shape}"))
+            raise ArgumentError(
+                explain("set_state", expected=f"the {_STATE.itemsize} bytes of PyTorch's CPU generator", got=f"shape {state.shape}")
+            )
         record = state.view(_STATE)[0]
         left, position = int(record["left"]), int(record["next"])
         self._fresh = (left, position) == (1, 0)

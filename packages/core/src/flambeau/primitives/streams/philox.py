@@ -84,7 +84,7 @@ class PhiloxStream(Stream):
             return philox_blocks(self.xp, self._seed, start, blocks).reshape(-1)[:n]
         if self._aligned != start:
             self._align(start)
-        self._aligned = start + blocks                      # not wrapped: past 2**64 the counter and the offset part
+        self._aligned = start + blocks  # not wrapped: past 2**64 the counter and the offset part
         return self._bits.random_raw(4 * blocks)[:n]
 
     def _align(self, start: int) -> None:
@@ -103,10 +103,18 @@ class PhiloxStream(Stream):
 
     def _unit(self, n: int, dtype: np.dtype[Any]) -> Array:
         """n floats in [0, 1)."""
-        if dtype == np.float64:
-            return (self.random_bits(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        bits = _BITS.get(dtype.name, 24)
-        return ((self._halves(n) >> np.uint32(32 - bits)).astype(np.float32) * np.float32(2.0**-bits)).astype(dtype, copy=False)
+        scale: Any
+        if dtype.itemsize == 8:
+            words = self.random_bits(n)
+            words >>= np.uint64(11)
+            unit, scale = words.astype(np.float64), np.float64(2.0**-53)
+        else:
+            bits = _BITS[dtype.name] if dtype.itemsize == 2 else 24
+            words = self._halves(n)
+            words >>= np.uint32(32 - bits)
+            unit, scale = words.astype(np.float32), np.float32(2.0**-bits)
+        unit *= scale
+        return unit.astype(dtype, copy=False)
 
     def uniform(self, shape: Shape, dtype: Any, low: float = 0.0, high: float = 1.0) -> Array:
         dtype = np.dtype(dtype)
@@ -122,8 +130,9 @@ class PhiloxStream(Stream):
         xp, dtype, n = self.xp, np.dtype(dtype), math.prod(shape)
         pairs = -(-n // 2)
         work, unit, drop = (np.float64, 2.0**-53, np.uint64(11)) if dtype == np.float64 else (np.float32, 2.0**-24, np.uint32(8))
-        source = self.random_bits(2 * pairs) if dtype == np.float64 else self._halves(2 * pairs)
-        numbers = (source >> drop).astype(work).reshape(pairs, 2)
+        words = self.random_bits(2 * pairs) if dtype == np.float64 else self._halves(2 * pairs)
+        words >>= drop
+        numbers = words.astype(work).reshape(pairs, 2)
         radius = xp.sqrt(work(-2) * xp.log((numbers[:, 0] + work(1)) * work(unit)))
         angle = (numbers[:, 1] * work(unit)) * work(2 * math.pi)
         out = xp.empty((pairs, 2), dtype=work)
@@ -149,7 +158,7 @@ class PhiloxStream(Stream):
     def bernoulli(self, p: Any, shape: Shape, dtype: Any) -> Array:
         xp, n = self.xp, math.prod(shape)
         if isinstance(p, (int, float)):
-            limit = math.ceil(float(np.float32(p)) * 2.0**24) << 8                                   # u < p, asked of the bits themselves
+            limit = math.ceil(float(np.float32(p)) * 2.0**24) << 8  # u < p, asked of the bits themselves
             hits = self._halves(n) < np.uint32(limit) if limit < 1 << 32 else xp.ones(self._halves(n).shape, dtype=bool)
             return hits.reshape(shape).astype(dtype)
         double = p.dtype == np.float64

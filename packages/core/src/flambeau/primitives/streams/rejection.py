@@ -13,7 +13,7 @@ import numpy as np
 from flambeau.primitives.kernels.special import lgamma
 
 Array = Any
-_SMALL = 10.0           # below this mean inversion by a search from 0 is cheaper than rejection
+_SMALL = 10.0  # below this mean inversion by a search from 0 is cheaper than rejection
 
 
 def gamma(stream: Any, alpha: Array) -> Array:
@@ -91,7 +91,7 @@ def _search(stream: Any, first: Array, ratio: Callable[[int, Array], Array]) -> 
         out[left] = k
         mass = mass * ratio(k, left)
         grown = total + mass
-        stays = (u[left] >= grown) & (grown > total)        # a mass too small to count ends the search
+        stays = (u[left] >= grown) & (grown > total)  # a mass too small to count ends the search
         left, mass, total = left[stays], mass[stays], grown[stays]
     return out
 
@@ -127,7 +127,12 @@ def _btrs(stream: Any, n: Array, p: Array) -> tuple[Array, Array]:
     possible = (k >= 0.0) & (k <= n)
     quick = (edge >= 0.07) & (height <= 0.92 - 4.2 / b) & possible
     k, mode = xp.where(possible, k, 0.0), xp.floor((n + 1.0) * p)
-    density = (lgamma(xp, mode + 1.0) + lgamma(xp, n - mode + 1.0) - lgamma(xp, k + 1.0) - lgamma(xp, n - k + 1.0)
-               + (k - mode) * xp.log(p / (1.0 - p)))
+    density = (
+        lgamma(xp, mode + 1.0)
+        + lgamma(xp, n - mode + 1.0)
+        - lgamma(xp, k + 1.0)
+        - lgamma(xp, n - k + 1.0)
+        + (k - mode) * xp.log(p / (1.0 - p))
+    )
     exact = xp.log(height * (2.83 + 5.1 / b) * spread) - xp.log(a / (edge * edge) + b) <= density
     return k, quick | (possible & exact)

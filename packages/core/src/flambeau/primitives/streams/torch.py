@@ -85,7 +85,7 @@ class TorchStream(Stream):
             return self._place(cast(self._scaled(self._pairs(n), mean, std).reshape(shape), dtype))
         fill = self._fill64 if dtype == np.float64 else normal32
         whole = n // _GROUP * _GROUP
-        unit = self._unit(whole if dtype.itemsize == 2 else n, dtype)       # wider floats also draw for the last 16 that are made afresh
+        unit = self._unit(whole if dtype.itemsize == 2 else n, dtype)  # wider floats also draw for the last 16 that are made afresh
         out = np.empty(n, dtype=unit.dtype)
         out[:whole] = fill(unit[:whole].reshape(-1, _GROUP), mean, std).reshape(-1)
         if n != whole:
@@ -191,13 +191,13 @@ def _swapped(other: np.ndarray) -> np.ndarray:
     step = np.arange(n, dtype=np.int64)
     moved = np.flatnonzero(other != step)
     origin = step.copy()
-    origin[other[moved]] = moved                                    # of repeated targets the last step wins
+    origin[other[moved]] = moved  # of repeated targets the last step wins
     while True:
         further = origin[origin]
         if np.array_equal(further, origin):
             break
         origin = further
-    order = np.sort((other << 32) | step)                           # grouped by target, in order of time
+    order = np.sort((other << 32) | step)  # grouped by target, in order of time
     target, when = order >> 32, order & 0xFFFFFFFF
     out = other.copy()
     again = np.flatnonzero(target[1:] == target[:-1]) + 1
