@@ -5,6 +5,7 @@ random state are saved, everything is made anew, disturbed, restored, and run to
 """
 
 import copy
+import multiprocessing
 import random
 
 import numpy as np
@@ -331,19 +332,21 @@ def test_state_before_the_first_batch_and_right_after_loading():
 
 
 def test_out_of_order_delivers_the_rest_exactly_once():
-    import time
+    saved = multiprocessing.Event()
 
-    class Slow(Items):
+    class Waits(Items):
         def __getitem__(self, index):
-            time.sleep(0.2 if index == 1 else 0)
+            if index == 1:
+                saved.wait(30)
             return index
 
-    loader = DataLoader(Slow(), batch_size=None, num_workers=2, in_order=False)
+    loader = DataLoader(Waits(), batch_size=None, num_workers=2, in_order=False)
     iterator = iter(loader)
     first = [next(iterator) for _ in range(4)]
     state = loader.state_dict()
-    assert state["epoch"]["ahead"]
-    other = DataLoader(Slow(), batch_size=None, num_workers=2, in_order=False)
+    saved.set()
+    assert 1 not in first and state["epoch"]["delivered"] == 1 and len(state["epoch"]["ahead"]) == 3
+    other = DataLoader(Waits(), batch_size=None, num_workers=2, in_order=False)
     other.load_state_dict(state)
     assert sorted(first + list(other)) == list(range(11))
 

@@ -181,7 +181,7 @@ def test_a_killed_worker_is_reported_at_once(in_order):
     start = time.monotonic()
     with pytest.raises(WorkerError, match=rf"flambeau-data-worker-\d, pid {pids[1]}\) was killed by SIGKILL \(exit code -9\)"):
         next(iterator)
-    assert time.monotonic() - start < 4  # and the one that hangs is not waited for
+    assert time.monotonic() - start < 30  # and the one that hangs is not waited for
     with pytest.raises(WorkerError, match="killed"):
         next(iterator)
 
