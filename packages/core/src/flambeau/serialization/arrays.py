@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,21 @@ def to_array(value: Any) -> Array:
     if isinstance(value, Tensor):
         return value.detach().numpy(force=not value.is_cpu)
     raise ArgumentTypeError(explain("save", expected="tensors or NumPy arrays", got=type(value).__name__))
+
+
+def to_arrays(values: Iterable[Any]) -> list[Array]:
+    """Several tensors or arrays on the host. Tied tensors of another device become one array, as they are one memory there."""
+    copies: dict[tuple[Any, ...], Array] = {}
+    result = []
+    for value in values:
+        if isinstance(value, Tensor) and not value.is_cpu and value.numel():
+            key = (str(value.device), value.data_ptr(), tuple(value.shape), value.stride(), value.dtype)
+            if key not in copies:
+                copies[key] = to_array(value)
+            result.append(copies[key])
+        else:
+            result.append(to_array(value))
+    return result
 
 
 def from_array(array: Array, where: Any = "cpu") -> Tensor:
