@@ -416,3 +416,24 @@ def test_tied_tensors_of_another_device_stay_tied(second_memory, tmp_path):
     assert back["a"].is_cpu and np.shares_memory(back["a"].numpy(), back["b"][0].numpy())
     with pytest.raises(ArgumentError, match=r"shared memory among \[\['a', 'b'\]\]"):
         save_file({"a": weight, "b": weight}, path)
+
+
+def test_parameters_and_modules():
+    from flambeau import nn
+
+    weight = nn.Parameter(flambeau.arange(3.0))
+    frozen = nn.Parameter(flambeau.zeros(1), requires_grad=False)
+    back = round_trip([weight, frozen, weight, weight.detach()])
+    assert [type(value) for value in back] == [nn.Parameter, nn.Parameter, nn.Parameter, flambeau.Tensor]
+    assert [value.requires_grad for value in back] == [True, False, True, False]
+    back[3][0] = 9.0
+    assert back[0].tolist() == back[2].tolist() == [9.0, 1.0, 2.0]
+
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    state = model.state_dict()
+    back = round_trip({"model": state, "step": 1})["model"]
+    assert type(back) is type(state) and equal(dict(back), dict(state))
+    other = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    other.load_state_dict(back)
+    x = flambeau.ones(4, 3)
+    assert other(x).tolist() == model(x).tolist()

@@ -54,12 +54,14 @@ def from_array(array: Array, where: Any = "cpu") -> Tensor:
 
 
 def facts_of(tensor: Tensor) -> dict[str, Any]:
-    """What a file keeps of a tensor besides its values: the device, and whether it requires grad (where these are not the usual ones)."""
+    """What a file keeps of a tensor besides its values: device, requires_grad and being a Parameter (where they are not the usual ones)."""
     facts: dict[str, Any] = {}
     if not tensor.is_cpu:
         facts["device"] = str(tensor.device)
     if tensor.requires_grad:
         facts["grad"] = True
+    if type(tensor) is not Tensor and isinstance(tensor, _parameter_class()):
+        facts["parameter"] = True
     return facts
 
 
@@ -72,7 +74,16 @@ def tensor_of(array: Array, facts: dict[str, Any], map_location: Any) -> Tensor:
             made = from_array(array, saved)
     else:
         made = from_array(array, _target(saved, map_location))
-    return made.requires_grad_() if facts.get("grad") is True else made
+    grad = facts.get("grad") is True
+    if facts.get("parameter") is True:
+        return _parameter_class()(made, requires_grad=grad)
+    return made.requires_grad_() if grad else made
+
+
+def _parameter_class() -> Any:
+    from flambeau.nn.parameter import Parameter  # only where a parameter is met: files of plain tensors do not need nn
+
+    return Parameter
 
 
 def _target(saved: str, map_location: Any) -> Any:
