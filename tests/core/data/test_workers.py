@@ -347,3 +347,31 @@ def test_missing_main_guard_is_explained(tmp_path):
     )
     result = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, env=child_environment())
     assert result.returncode == 1 and 'needs `if __name__ == "__main__":`' in result.stderr
+
+
+def test_large_tasks_and_many_answers_do_not_block_each_other():
+    """Index lists that fill the connection one way while answers fill it the other way."""
+    batches = [list(range(60_000)) for _ in range(40)]
+    loader = DataLoader(range(60_000), batch_sampler=batches, num_workers=1, prefetch_factor=30, collate_fn=lambda batch: "x" * 4000)
+    iterator = iter(loader)
+    time.sleep(0.5)
+    assert [len(text) for text in iterator] == [4000] * 40
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_persistent_workers_that_died_are_replaced():
+    class Pids(Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return os.getpid()
+
+    loader = DataLoader(Pids(), batch_size=None, num_workers=2, persistent_workers=True)
+    first = list(loader)
+    os.kill(first[0], signal.SIGKILL)
+    with pytest.raises(WorkerError, match="worker 0 .*was killed by SIGKILL"):
+        list(loader)
+    again = list(loader)
+    assert len(again) == 4 and not set(again) & set(first)
+    loader._iterator.close()
