@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -349,13 +350,23 @@ def test_missing_main_guard_is_explained(tmp_path):
     assert result.returncode == 1 and 'needs `if __name__ == "__main__":`' in result.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets")
 def test_large_tasks_and_many_answers_do_not_block_each_other():
-    """Index lists that fill the connection one way while answers fill it the other way."""
-    batches = [list(range(60_000)) for _ in range(40)]
-    loader = DataLoader(range(60_000), batch_sampler=batches, num_workers=1, prefetch_factor=30, collate_fn=lambda batch: "x" * 4000)
+    """Index lists fill the connection one way and answers the other way, where a system gives a connection little room."""
+
+    class LittleRoom(type(multiprocessing.get_context("fork"))):
+        def Pipe(self, duplex=True):
+            ends = super().Pipe(duplex)
+            for end in ends:
+                with socket.socket(fileno=os.dup(end.fileno())) as view:
+                    view.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            return ends
+
+    batches = [list(range(20_000)) for _ in range(20)]
+    options = {"num_workers": 1, "prefetch_factor": 8, "multiprocessing_context": LittleRoom(), "timeout": 20}
+    loader = DataLoader(range(20_000), batch_sampler=batches, collate_fn=lambda batch: "x" * 3000, **options)
     iterator = iter(loader)
-    time.sleep(0.5)
-    assert [len(text) for text in iterator] == [4000] * 40
+    assert [len(text) for text in iterator] == [3000] * 20
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
