@@ -1,6 +1,7 @@
 """The loader: batches, order, arguments."""
 
 import itertools
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -113,18 +114,21 @@ def test_persistent_workers_and_abandoned_epochs():
 
 
 def test_out_of_order_gives_every_batch_once():
-    import time
+    others_are_done = multiprocessing.Event()
 
-    class Slow(Dataset):
+    class Waits(Dataset):
         def __len__(self):
             return 8
 
         def __getitem__(self, index):
-            time.sleep(0.3 if index == 0 else 0)
+            if index == 0:
+                others_are_done.wait(30)
+            elif index == 3:
+                others_are_done.set()
             return index
 
-    batches = [int(x) for x in DataLoader(Slow(), batch_size=None, num_workers=2, in_order=False)]
-    assert sorted(batches) == list(range(8)) and batches[0] != 0
+    batches = [int(x) for x in DataLoader(Waits(), batch_size=None, num_workers=2, in_order=False)]
+    assert sorted(batches) == list(range(8)) and batches.index(0) > batches.index(1)
 
 
 def test_iterable_length_and_its_warning():
@@ -173,6 +177,7 @@ def test_stop_iteration_does_not_end_the_epoch_silently(stop_in):
         ({"sampler": [0], "shuffle": True}, "either a sampler or shuffle"),
         ({"batch_sampler": [[0]], "batch_size": 2}, "batch_sampler without batch_size"),
         ({"batch_size": None, "drop_last": True}, "no drop_last"),
+        ({"pin_memory_device": "abacus"}, "pin_memory_device"),
         ({"batch_size": 0}, "batch_size to be a positive integer"),
     ],
 )
@@ -191,3 +196,24 @@ def test_bad_arguments_with_streams_and_later():
     with pytest.raises(ArgumentError, match="batch_size to stay"):
         loader.batch_size = 3
     assert isinstance(loader.sampler, SequentialSampler)
+
+
+def test_pinning_without_a_gpu_warns_and_changes_nothing(monkeypatch):
+    monkeypatch.setattr("flambeau.data.loader.gpu_is_usable", lambda: False)
+    with pytest.warns(UserWarning, match="pin_memory=True has no effect"):
+        loader = DataLoader([1, 2], pin_memory=True, pin_memory_device="cuda")
+    assert values(loader) == [[1], [2]]
+
+
+def test_pinning_reaches_every_tensor(monkeypatch):
+    class Pinnable:
+        def __init__(self, name):
+            self.name = name
+
+        def pin_memory(self):
+            return Pinnable(self.name + " pinned")
+
+    monkeypatch.setattr("flambeau.data.loader.gpu_is_usable", lambda: True)
+    loader = DataLoader([0], batch_size=None, pin_memory=True, collate_fn=lambda _: {"a": [Pinnable("x"), (Pinnable("y"), "text")], "n": 3})
+    batch = next(iter(loader))
+    assert (batch["a"][0].name, batch["a"][1][0].name, batch["a"][1][1], batch["n"]) == ("x pinned", "y pinned", "text", 3)

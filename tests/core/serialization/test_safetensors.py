@@ -284,3 +284,18 @@ def test_atomic_save_keeps_the_old_file_when_it_fails(tmp_path):
     with pytest.raises(ArgumentError):
         save_file({"a": np.zeros(1, complex)}, path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["x.safetensors"]
+
+
+def test_a_real_module_with_tied_weights(tmp_path):
+    from flambeau import nn
+
+    def make():
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        model[1].weight = model[0].weight
+        return model
+
+    model, other = make(), make()
+    save_model(model, tmp_path / "m.safetensors")
+    assert sorted(load_file(tmp_path / "m.safetensors")) == ["0.bias", "0.weight", "1.bias"]
+    assert load_model(other, tmp_path / "m.safetensors") == ([], [])
+    assert other[1].weight.tolist() == model[0].weight.tolist() and other[1].weight is other[0].weight

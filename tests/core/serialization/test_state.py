@@ -1,10 +1,12 @@
 """Nested state: exact round trips, sharing, and hostile files."""
 
 import collections
+import contextlib
 import io
 import json
 import math
 import os
+import types
 
 import ml_dtypes
 import numpy as np
@@ -374,3 +376,64 @@ def test_another_format_is_another_row(tmp_path, monkeypatch):
     assert load(path, "cpu") == (b"ABC", "cpu")
     with pytest.raises(ArgumentError, match="a new name, got 'shouting'"):
         register_format(shouting)
+
+
+@pytest.fixture
+def second_memory(monkeypatch):
+    """A stand-in for a GPU: arrays of a class of their own, which must be copied to be read."""
+    from flambeau.device import base
+    from flambeau.device.cuda import CudaBackend
+
+    class Remote(np.ndarray):
+        @property
+        def device(self):
+            return types.SimpleNamespace(id=0)
+
+    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, getDevice=lambda: 0)
+    xp = types.SimpleNamespace(
+        ndarray=Remote,
+        asnumpy=lambda array: np.array(array),
+        asarray=lambda array: np.array(array).view(Remote),
+        cuda=types.SimpleNamespace(Device=lambda *_: contextlib.nullcontext(), runtime=runtime),
+    )
+    monkeypatch.setitem(base._backends, "cuda", CudaBackend(xp))
+    yield xp
+    base.executors.pop(Remote)
+
+
+def test_tied_tensors_of_another_device_stay_tied(second_memory, tmp_path):
+    from flambeau.serialization import save_file
+    from flambeau.tensor.tensor import wrap
+
+    weight = wrap(second_memory.asarray(np.arange(4000.0)))
+    path = tmp_path / "tied"
+    save({"a": weight, "b": [weight], "c": flambeau.ones(1)}, path)
+    assert os.path.getsize(path) < 35_000
+    back = load(path)
+    assert back["a"].is_cuda and str(back["a"].device) == "cuda:0" and back["c"].is_cpu
+    assert back["a"].data_ptr() == back["b"][0].data_ptr() and back["a"].cpu().tolist() == list(range(4000))
+    back = load(path, map_location="cpu")
+    assert back["a"].is_cpu and np.shares_memory(back["a"].numpy(), back["b"][0].numpy())
+    with pytest.raises(ArgumentError, match=r"shared memory among \[\['a', 'b'\]\]"):
+        save_file({"a": weight, "b": weight}, path)
+
+
+def test_parameters_and_modules():
+    from flambeau import nn
+
+    weight = nn.Parameter(flambeau.arange(3.0))
+    frozen = nn.Parameter(flambeau.zeros(1), requires_grad=False)
+    back = round_trip([weight, frozen, weight, weight.detach()])
+    assert [type(value) for value in back] == [nn.Parameter, nn.Parameter, nn.Parameter, flambeau.Tensor]
+    assert [value.requires_grad for value in back] == [True, False, True, False]
+    back[3][0] = 9.0
+    assert back[0].tolist() == back[2].tolist() == [9.0, 1.0, 2.0]
+
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    state = model.state_dict()
+    back = round_trip({"model": state, "step": 1})["model"]
+    assert type(back) is type(state) and equal(dict(back), dict(state))
+    other = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    other.load_state_dict(back)
+    x = flambeau.ones(4, 3)
+    assert other(x).tolist() == model(x).tolist()

@@ -1,6 +1,6 @@
 """How a batch travels from a worker process: a small message on a socket, the bytes in shared memory.
 
-Every message is short, so that a worker can never block on a full pipe. The parent reads arrays in place: a segment is lent to the batch
+Messages are short: what is long lies in shared memory. The parent reads arrays in place: a segment is lent to the batch
 and goes back to the worker when the last array of the batch is garbage. A consumer that keeps many batches gets copies instead, so the
 number of segments (and file descriptors) stays small.
 """

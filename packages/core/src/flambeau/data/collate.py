@@ -100,7 +100,7 @@ def _collate_mappings(batch: Sequence[Any], fn_map: CollateMap | None) -> Any:
                 ArgumentTypeError, "the same keys in every sample", f"sample {number} without {missing[0]!r}, which sample 0 has", ""
             )
     fields = {key: _at(f"[{key!r}]", [sample[key] for sample in batch], fn_map) for key in first}
-    return _like_mapping(first, fields)
+    return like_mapping(first, fields)
 
 
 def _columns(batch: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -115,7 +115,7 @@ def _columns(batch: Sequence[Any]) -> list[tuple[Any, ...]]:
     return list(zip(*batch, strict=True))
 
 
-def _like_mapping(like: Mapping[Any, Any], fields: dict[Any, Any]) -> Any:
+def like_mapping(like: Mapping[Any, Any], fields: dict[Any, Any]) -> Any:
     """`fields` in a container of the type of `like`, which may carry more than its items; a dict where that type cannot be made."""
     try:
         if isinstance(like, MutableMapping):
@@ -200,7 +200,7 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, (np.ndarray, np.number, np.bool_)):
         return data if data.dtype.kind in _NOT_NUMBERS else from_numpy(np.asarray(data))
     if isinstance(data, Mapping):
-        return _like_mapping(data, {key: default_convert(value) for key, value in data.items()})
+        return like_mapping(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple):
         items = [default_convert(item) for item in data]
         return type(data)(*items) if hasattr(data, "_fields") else items

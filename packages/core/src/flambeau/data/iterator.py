@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, explain
@@ -129,10 +131,19 @@ class WorkerIterator(LoaderIterator):
             self._cursor = self.progress.turn % self._count
             if self._pool is None:
                 self._pool = self._start(loader)
-            for worker in range(self._count):
-                self._begun[worker] += 1
-                self._pool.begin(worker, states[worker])
+            with self._noting_death():
+                for worker in range(self._count):
+                    self._begun[worker] += 1
+                    self._pool.begin(worker, states[worker])
             self._fill()
+
+    @contextmanager
+    def _noting_death(self) -> Iterator[None]:
+        try:
+            yield
+        except WorkerError as error:
+            self._broken = error
+            raise
 
     def _states_of(self, resume: dict[str, Any] | None) -> list[dict[str, Any] | None]:
         """Where each worker goes on; nothing is known for a map-style dataset that was read by another number of workers."""
@@ -179,7 +190,8 @@ class WorkerIterator(LoaderIterator):
             self._cursor = (worker + 1) % self._count
             self._outstanding[worker] += 1
             self._pending.append((number, worker, self._indices.sampler_state))
-            self._pool.submit(worker, number, indices)
+            with self._noting_death():
+                self._pool.submit(worker, number, indices)
 
     def _free_worker(self) -> int | None:
         for step in range(self._count):
@@ -218,11 +230,8 @@ class WorkerIterator(LoaderIterator):
     def _receive(self, worker: int | None) -> tuple[int, Report | None]:
         """The next report of a worker; None in its place when it has nothing to do with the current epoch."""
         assert self._pool is not None
-        try:
+        with self._noting_death():
             received = self._pool.receive(worker, self._loader.timeout or None)
-        except WorkerError as error:
-            self._broken = error
-            raise
         if received is None:
             raise WorkerError(f"DataLoader timed out: no batch within {self._loader.timeout} seconds. Workers: {self._pool.waiting_for()}.")
         sender, report = received

@@ -62,6 +62,7 @@ class DataLoader:
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
         in_order: bool = True,
         worker_type: str = "process",
     ) -> None:
@@ -75,6 +76,8 @@ class DataLoader:
         self.worker_type = worker_type
         self.prefetch_factor = _DEFAULT_PREFETCH if num_workers and prefetch_factor is None else prefetch_factor
         self.multiprocessing_context = multiprocessing_context
+        if pin_memory_device.partition(":")[0] not in ("", "cuda"):
+            raise ArgumentError(explain("DataLoader", expected='pin_memory_device "" or "cuda"', got=repr(pin_memory_device)))
         self._check_workers()
         self._choose_samplers(batch_size, shuffle, sampler, batch_sampler, drop_last)
         self.collate_fn = collate_fn or (default_collate if self.batched else default_convert)

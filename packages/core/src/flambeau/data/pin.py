@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flambeau.base.errors import FlambeauError
+from flambeau.data.collate import like_mapping
 from flambeau.device.base import backend, device
 
 
@@ -24,7 +25,7 @@ def pin_memory(batch: Any) -> Any:
     if callable(method):
         return method()
     if isinstance(batch, Mapping):
-        return type(batch)({key: pin_memory(value) for key, value in batch.items()})  # type: ignore[call-arg]
+        return like_mapping(batch, {key: pin_memory(value) for key, value in batch.items()})
     if isinstance(batch, tuple):
         items = [pin_memory(item) for item in batch]
         return type(batch)(*items) if hasattr(batch, "_fields") else tuple(items)

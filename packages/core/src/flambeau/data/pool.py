@@ -19,7 +19,6 @@ from flambeau.data.failure import WorkerError, describe_exit
 from flambeau.data.worker import Begin, Recipe, Report, Task, run_process, run_thread
 
 _CLOSE_SECONDS = 5.0
-_DRAIN_FROM = 32  # so many tasks under way could fill the socket both ways: read results before sending more
 
 
 class ProcessPool:
@@ -30,8 +29,6 @@ class ProcessPool:
         self._processes: list[Any] = []
         self._connections: list[Any] = []
         self._receivers: list[Receiver] = []
-        self._early: list[deque[Report]] = [deque() for _ in range(recipe.num_workers)]
-        self._under_way = [0] * recipe.num_workers
         self._heard = False
         self.close = weakref.finalize(self, _stop_processes, self._processes, self._connections, os.getpid())
         try:
@@ -71,9 +68,6 @@ class ProcessPool:
 
     def submit(self, worker: int, number: int, index: Any) -> None:
         """Ask a worker for a batch."""
-        if self._under_way[worker] >= _DRAIN_FROM:
-            while self._connections[worker].poll(0):
-                self._early[worker].append(self._read(worker))
         self._send(worker, Task(number, index, self._receivers[worker].take_returned()))
 
     def _send(self, worker: int, message: Any) -> None:
@@ -81,14 +75,10 @@ class ProcessPool:
             self._connections[worker].send(message)
         except OSError:
             raise self._death(worker) from None
-        self._under_way[worker] += 1
 
     def receive(self, worker: int | None, timeout: float | None) -> tuple[int, Report] | None:
         """The next report of one worker, or of any (None); None when the timeout passes. A dead worker raises WorkerError."""
         wanted = range(len(self._processes)) if worker is None else (worker,)
-        for candidate in wanted:
-            if self._early[candidate]:
-                return candidate, self._early[candidate].popleft()
         if worker is not None and self._connections[worker].poll(0):
             return worker, self._read(worker)
         by_connection = {self._connections[candidate]: candidate for candidate in wanted}
@@ -106,7 +96,6 @@ class ProcessPool:
             report: Report = self._receivers[worker].receive()
         except (EOFError, OSError):
             raise self._death(worker) from None
-        self._under_way[worker] -= 1
         self._heard = True
         return report
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import os
 import pickle
+import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -164,23 +165,37 @@ def run_process(connection: Any, not_ours: list[Any], recipe: Recipe, worker_id:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it tells the workers to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = os.getppid()
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
     sender = Sender(connection)
     worker = Worker(recipe, worker_id)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.start()
-        while True:
-            while not connection.poll(_ORPHAN_CHECK_SECONDS):
-                if os.getppid() != parent:
-                    return
-            message = connection.recv()
-            if message is None:
-                return
+        while (message := inbox.get()) is not None:
             if isinstance(message, Begin):
                 sender.send(worker.begin(message.state))
-                continue
-            sender.pool.give_back(message.returned)
-            _send(sender, worker.do(message), worker)
+            elif isinstance(message, Task):
+                sender.pool.give_back(message.returned)
+                _send(sender, worker.do(message), worker)
+            else:
+                raise message
+
+
+def _listen(connection: Any, inbox: queue.SimpleQueue[Any]) -> None:
+    """Read messages while the worker works, so that its parent never waits for room in the connection (and both could wait for ever)."""
+    parent = os.getppid()
+    try:
+        message: Any = connection
+        while message is not None:
+            while not connection.poll(_ORPHAN_CHECK_SECONDS):
+                if os.getppid() != parent:
+                    raise EOFError
+            message = connection.recv()
+            inbox.put(message)
+    except (EOFError, OSError):
+        inbox.put(None)
+    except Exception as error:  # a message that does not unpickle
+        inbox.put(error)
 
 
 def _send(sender: Sender, report: Report, worker: Worker) -> None:

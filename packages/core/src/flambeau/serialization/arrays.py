@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,21 @@ def to_array(value: Any) -> Array:
     raise ArgumentTypeError(explain("save", expected="tensors or NumPy arrays", got=type(value).__name__))
 
 
+def to_arrays(values: Iterable[Any]) -> list[Array]:
+    """Several tensors or arrays on the host. Tied tensors of another device become one array, as they are one memory there."""
+    copies: dict[tuple[Any, ...], Array] = {}
+    result = []
+    for value in values:
+        if isinstance(value, Tensor) and not value.is_cpu and value.numel():
+            key = (str(value.device), value.data_ptr(), tuple(value.shape), value.stride(), value.dtype)
+            if key not in copies:
+                copies[key] = to_array(value)
+            result.append(copies[key])
+        else:
+            result.append(to_array(value))
+    return result
+
+
 def from_array(array: Array, where: Any = "cpu") -> Tensor:
     """A tensor on a device; on the CPU it shares memory with the array."""
     made = from_numpy(array)
@@ -39,12 +54,14 @@ def from_array(array: Array, where: Any = "cpu") -> Tensor:
 
 
 def facts_of(tensor: Tensor) -> dict[str, Any]:
-    """What a file keeps of a tensor besides its values: the device, and whether it requires grad (where these are not the usual ones)."""
+    """What a file keeps of a tensor besides its values: device, requires_grad and being a Parameter (where they are not the usual ones)."""
     facts: dict[str, Any] = {}
     if not tensor.is_cpu:
         facts["device"] = str(tensor.device)
     if tensor.requires_grad:
         facts["grad"] = True
+    if type(tensor) is not Tensor and isinstance(tensor, _parameter_class()):
+        facts["parameter"] = True
     return facts
 
 
@@ -57,7 +74,16 @@ def tensor_of(array: Array, facts: dict[str, Any], map_location: Any) -> Tensor:
             made = from_array(array, saved)
     else:
         made = from_array(array, _target(saved, map_location))
-    return made.requires_grad_() if facts.get("grad") is True else made
+    grad = facts.get("grad") is True
+    if facts.get("parameter") is True:
+        return _parameter_class()(made, requires_grad=grad)
+    return made.requires_grad_() if grad else made
+
+
+def _parameter_class() -> Any:
+    from flambeau.nn.parameter import Parameter  # only where a parameter is met: files of plain tensors do not need nn
+
+    return Parameter
 
 
 def _target(saved: str, map_location: Any) -> Any:

@@ -12,16 +12,17 @@ import numpy as np
 from flambeau.base.errors import ArgumentError, FileFormatError, IndexingError, NameNotFound, did_you_mean, explain
 from flambeau.base.files import atomic_write
 from flambeau.serialization.aliases import drop_aliases, refuse_aliases
-from flambeau.serialization.arrays import from_array, to_array
+from flambeau.serialization.arrays import from_array, to_arrays
 from flambeau.serialization.layout import Header, entry_array, header_length, little_endian, parse_header, plan
 
 PathLike = str | os.PathLike[str]
+Array = np.ndarray[Any, Any]
 _FRAMEWORKS = {"flambeau": True, "pt": True, "torch": True, "pytorch": True, "np": False, "numpy": False}
 
 
 def save(tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a safetensors file; see `save_file`."""
-    arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
+    arrays = _host(tensors)
     refuse_aliases(arrays)
     head, order = plan(arrays, metadata)
     return b"".join([head, *(little_endian(arrays[name]).tobytes() for name in order)])
@@ -38,13 +39,13 @@ def save_file(tensors: Mapping[str, Any], filename: PathLike, metadata: Mapping[
     >>> load_file(path)["w"]
     tensor([0, 1, 2])
     """
-    arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
+    arrays = _host(tensors)
     refuse_aliases(arrays)
     with atomic_write(filename) as file:
         write_to(file, arrays, metadata)
 
 
-def write_to(file: IO[bytes], arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str] | None) -> None:
+def write_to(file: IO[bytes], arrays: Mapping[str, Array], metadata: Mapping[str, str] | None) -> None:
     """Write arrays to an open file, one at a time, so that no second copy of all is in memory."""
     head, order = plan(arrays, metadata)
     file.write(head)
@@ -71,7 +72,7 @@ def load_file(filename: PathLike, device: Any = "cpu") -> dict[str, Any]:
 
 def save_model(model: Any, filename: PathLike, metadata: Mapping[str, str] | None = None) -> None:
     """Write a module's state. Tied weights are stored once, and the metadata says which name stands for which."""
-    kept, dropped = drop_aliases({name: to_array(tensor) for name, tensor in model.state_dict().items()})
+    kept, dropped = drop_aliases(_host(model.state_dict()))
     with atomic_write(filename) as file:
         write_to(file, kept, {**(metadata or {}), **dropped})
 
@@ -82,7 +83,7 @@ def load_model(model: Any, filename: PathLike, strict: bool = True, device: Any 
     A name that is missing because it is tied to a stored one is not counted. With `strict`, any other difference raises ArgumentError.
     """
     state = load_file(filename, device)
-    _, tied = drop_aliases({name: to_array(tensor) for name, tensor in model.state_dict().items()})
+    _, tied = drop_aliases(_host(model.state_dict()))
     same = {**tied, **{kept: dropped for dropped, kept in tied.items()}}
     result = model.load_state_dict(state, strict=False)
     missing = [name for name in result.missing_keys if same.get(name) not in state]
@@ -91,6 +92,10 @@ def load_model(model: Any, filename: PathLike, strict: bool = True, device: Any 
         got = f"missing {missing}, unexpected {unexpected}"
         raise ArgumentError(explain(f"load_model {os.fspath(filename)}", expected="a file with the model's tensors", got=got))
     return missing, unexpected
+
+
+def _host(tensors: Mapping[str, Any]) -> dict[str, Array]:
+    return dict(zip(tensors, to_arrays(tensors.values()), strict=True))
 
 
 def _header_of(buffer: Any, size: int, source: str) -> Header:
@@ -136,7 +141,7 @@ class safe_open:
         """The metadata, or None where there is none."""
         return dict(self._header.metadata) or None
 
-    def array(self, name: str) -> np.ndarray[Any, Any]:
+    def array(self, name: str) -> Array:
         """One tensor as a NumPy array on the map."""
         if self._buffer is None:
             raise ArgumentError(explain(f"safe_open {self._path}", expected="an open file", got="one closed at the end of its with block"))
@@ -159,7 +164,7 @@ class safe_open:
         """A handle on one tensor from which slices are read: `file.get_slice("w")[10:20]`."""
         return TensorSlice(self, name)
 
-    def _out(self, array: np.ndarray[Any, Any]) -> Any:
+    def _out(self, array: Array) -> Any:
         return from_array(array, self._device) if self._tensors else array
 
     def __iter__(self) -> Iterator[str]:

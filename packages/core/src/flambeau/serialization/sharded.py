@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
 from flambeau.base.files import atomic_write
 from flambeau.serialization.aliases import refuse_aliases
-from flambeau.serialization.arrays import to_array
+from flambeau.serialization.arrays import to_arrays
 from flambeau.serialization.safetensors import PathLike, safe_open, write_to
 
 INDEX_SUFFIX = ".index.json"
@@ -31,7 +31,7 @@ def save_sharded(
     Tensors go to the shards in the given order; the index is written last, so a reader never sees one without its files. Returns the files.
     """
     limit = _bytes(max_shard_size)
-    arrays = {key: to_array(tensor) for key, tensor in tensors.items()}
+    arrays = dict(zip(tensors, to_arrays(tensors.values()), strict=True))
     refuse_aliases(arrays)
     shards: list[dict[str, Any]] = [{}]
     filled = 0

@@ -22,7 +22,8 @@ _RAW_KINDS = "biufcUSmM"  # dtypes that are their bytes; others could hold objec
 
 def pack(leaves: list[Any], names: list[str]) -> tuple[dict[str, Array], list[dict[str, Any]]]:
     """Entries to write and one JSON row for every leaf."""
-    held = [_host(leaf, name) for leaf, name in zip(leaves, names, strict=True)]
+    on_host = arrays.to_arrays(np.asarray(leaf) if isinstance(leaf, np.generic) else leaf for leaf in leaves)
+    held = [_storable(array, name) for array, name in zip(on_host, names, strict=True)]
     entries: dict[str, Array] = {}
     rows: list[dict[str, Any]] = [{} for _ in leaves]
     for group in overlapping(held):
@@ -69,8 +70,7 @@ def unpack(row: dict[str, Any], entry: Array, place: Any) -> Any:
     return array
 
 
-def _host(leaf: Any, name: str) -> Array:
-    array = np.asarray(leaf) if isinstance(leaf, np.generic) else arrays.to_array(leaf)
+def _storable(array: Array, name: str) -> Array:
     if array.dtype.kind not in _RAW_KINDS and array.dtype.name != "bfloat16":
         raise ArgumentError(
             explain("save", expected="arrays of numbers or text", got=f"dtype {array.dtype} at {name!r}", hint="convert it")
