@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flambeau.base.errors import DeviceError, ShapeError, explain
-from flambeau.ops.shape import cat
+from flambeau.ops.joining import cat
 from flambeau.tensor.tensor import Tensor
 
 
