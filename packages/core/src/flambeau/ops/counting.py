@@ -8,16 +8,17 @@ from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops.indexing import index_select
-from flambeau.ops.pointwise import into, ne_op
+from flambeau.ops.joining import cat, narrow
+from flambeau.ops.pointwise import into, ne_op, where
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import any as any_of
 from flambeau.ops.reduction import cumsum
-from flambeau.ops.shape import cat, movedim, narrow, ravel
+from flambeau.ops.shape import movedim, ravel
 from flambeau.ops.sorting import argsort, searchsorted
 from flambeau.primitives import indexing
 from flambeau.primitives import sort as rows
 from flambeau.primitives.movement import reshape
-from flambeau.tensor.creation import arange, as_tensor, linspace, zeros
+from flambeau.tensor.creation import as_tensor, linspace, zeros
 from flambeau.tensor.tensor import Tensor
 
 
@@ -84,7 +85,7 @@ def _answer(values: Tensor, inverse: Tensor, counts: Tensor, x: Tensor, d: int |
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... comes in a vector of integers, or the sum of its weights (float64, as float32 weights give too).
+    """How often each of 0, 1, 2, ... comes in a vector of integers, or the sums of weights.
 
     >>> import flambeau as fb
     >>> fb.bincount(fb.tensor([0, 2, 2]))
@@ -140,7 +141,7 @@ def histogram(
         edges = linspace(lo, hi, int(bins) + 1, dtype=x.dtype, device=x.device)
     n = edges._a.shape[0] - 1
     last = edges[-1]
-    slot = (searchsorted(edges, x, right=True) - 1).where(x != last, as_tensor(n - 1, device=x.device))
+    slot = where(x == last, n - 1, searchsorted(edges, x, right=True) - 1)
     inside = (x >= edges[0]) & (x <= last)
     w = to_dtype(inside, x.dtype) if weight is None else ravel(weight.detach()) * inside
     hist = indexing.scatter_add(zeros(n, dtype=x.dtype, device=x.device), slot.clamp(0, n - 1), to_dtype(w, x.dtype), axis=0)

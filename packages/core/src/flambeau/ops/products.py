@@ -12,10 +12,11 @@ import numpy as np
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, ShapeError, explain
 from flambeau.base.shapes import axis_of, broadcast
+from flambeau.ops.joining import cat, stack
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import into, mul_op, sub_op
 from flambeau.ops.promotion import result_type, to_dtype
-from flambeau.ops.shape import cat, flip, meshgrid, ravel, roll, stack, unsqueeze
+from flambeau.ops.shape import flip, meshgrid, ravel, roll, unsqueeze
 from flambeau.primitives import indexing
 from flambeau.primitives.movement import expand, pad, permute, reshape
 from flambeau.primitives.reduce import cumprod

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
 from flambeau.base.shapes import axis_of
-from flambeau.ops.pointwise import add_op, eq_op, into, isnan, lt_op, ne_op, sub_op, where
+from flambeau.ops.joining import cat, narrow
+from flambeau.ops.pointwise import eq_op, into, isnan, ne_op, sub_op, where
 from flambeau.ops.promotion import operands, to_dtype
 from flambeau.ops.reduction import ValuesIndices, amax, argmax, count_nonzero, cummax
-from flambeau.ops.reduction import any as any_of
-from flambeau.ops.shape import cat, expand, movedim, narrow, ravel, unsqueeze
-from flambeau.base import dtypes
+from flambeau.ops.shape import movedim, ravel, unsqueeze
 from flambeau.primitives import elementwise
 from flambeau.primitives import sort as rows
 from flambeau.primitives.indexing import gather
@@ -46,7 +46,7 @@ def _pick(x: Tensor, at: Tensor, d: int, keepdim: bool) -> tuple[Tensor, Tensor]
     return reshape(values, shape=shape), reshape(at, shape=shape)
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None) -> ValuesIndices:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, out: Any = None) -> ValuesIndices:
     """Values in order along an axis, and where they came from. Always stable, so `stable` changes nothing.
 
     >>> import flambeau as fb
@@ -57,7 +57,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     return _result(rows.sort(x, axis=d, descending=bool(descending)), input, out)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The positions that put an axis in order."""
     return sort(input, dim, descending).indices
 
@@ -154,7 +154,7 @@ def _median_of_all(x: Tensor, op: str) -> Tensor:
     value = _median(flat, 0, False, None, op).values
     if value._node is None:
         return value
-    return amax(where(eq_op(flat, value.detach()), flat, value.detach()))
+    return amax(where(eq_op(flat, value.detach()) | isnan(value.detach()), flat, float("-inf")))
 
 
 # -- quantiles ----------------------------------------------------------------------------------------------------------------------
