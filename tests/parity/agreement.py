@@ -30,10 +30,14 @@ def leaves(value: Any) -> list[Any]:
 
 
 def as_array(x: Any) -> np.ndarray:
-    return np.asarray(x.detach().resolve_conj().numpy() if hasattr(x, "resolve_conj") else x.detach().numpy() if hasattr(x, "detach") else x)
+    return np.asarray(
+        x.detach().resolve_conj().numpy() if hasattr(x, "resolve_conj") else x.detach().numpy() if hasattr(x, "detach") else x
+    )
 
 
-def _run(lib: Any, make: Callable[[Any], Any], expression: Callable[..., Any], inputs: list[np.ndarray], grad: bool) -> tuple[list[Any], list[Any]]:
+def _run(
+    lib: Any, make: Callable[[Any], Any], expression: Callable[..., Any], inputs: list[np.ndarray], grad: bool
+) -> tuple[list[Any], list[Any]]:
     tensors = [make(x.copy()) for x in inputs]
     floating = [t for t in tensors if t.is_floating_point() or t.is_complex()] if grad else []
     for t in floating:
@@ -57,7 +61,9 @@ def _run(lib: Any, make: Callable[[Any], Any], expression: Callable[..., Any], i
     return out, [t.grad for t in floating]
 
 
-def agree(torch: Any, expression: Callable[..., Any], *inputs: np.ndarray, grad: bool = True, rtol: float = 1e-9, atol: float = 1e-10) -> None:
+def agree(
+    torch: Any, expression: Callable[..., Any], *inputs: np.ndarray, grad: bool = True, rtol: float = 1e-9, atol: float = 1e-10
+) -> None:
     """Values, dtypes and shapes of results agree; so do the gradients of a weighted sum of them."""
     theirs, their_grads = _run(torch, torch.from_numpy, expression, list(inputs), grad)
     ours, our_grads = _run(fb, fb.from_numpy, expression, list(inputs), grad)

@@ -26,7 +26,11 @@ SORTING = {
     "mode": lambda t, x: [t.mode(x, 1).values, x.mode(keepdim=True).values],
     "median": lambda t, x: [t.median(x), x.median(1).values, x.median(2, keepdim=True).values],
     "nanmedian": lambda t, x: [t.nanmedian(x), x.nanmedian(1).values],
-    "quantile": lambda t, x: [t.quantile(x, 0.3), x.quantile(0.7, 1, True), t.quantile(x, t.tensor([0.0, 0.25, 1.0], dtype=t.float64), dim=2)],
+    "quantile": lambda t, x: [
+        t.quantile(x, 0.3),
+        x.quantile(0.7, 1, True),
+        t.quantile(x, t.tensor([0.0, 0.25, 1.0], dtype=t.float64), dim=2),
+    ],
     "nanquantile": lambda t, x: [t.nanquantile(x, 0.3), x.nanquantile(0.7, 1, True)],
 }
 
@@ -71,7 +75,10 @@ COUNTING = {
     "consecutive": lambda t, x: [*t.unique_consecutive(x, return_inverse=True, return_counts=True), x.unique_consecutive(dim=1)],
     "isin": lambda t, x: [t.isin(x, t.tensor([1, 3])), t.isin(x, 2), t.isin(x, t.tensor([1, 3]), invert=True)],
     "bincount": lambda t, x: [t.bincount(x.flatten()), x.flatten().bincount(minlength=9), t.bincount(x.flatten(), x.flatten() * 0.5)],
-    "searchsorted": lambda t, x: [t.searchsorted(t.tensor([0, 2, 2, 4]), x), t.searchsorted(x.sort(1).values, x, right=True, out_int32=True)],
+    "searchsorted": lambda t, x: [
+        t.searchsorted(t.tensor([0, 2, 2, 4]), x),
+        t.searchsorted(x.sort(1).values, x, right=True, out_int32=True),
+    ],
     "bucketize": lambda t, x: [t.bucketize(x, t.tensor([0, 2, 3])), t.bucketize(x, t.tensor([0, 2, 3]), right=True)],
 }
 
@@ -82,14 +89,21 @@ def test_counting(name: str) -> None:
 
 
 def test_unique_keeps_each_nan() -> None:
-    agree(torch, lambda t, x: list(t.unique(x, return_inverse=True, return_counts=True)), np.array([np.nan, 1.0, 1.0, np.nan, 0.0]), grad=False)
+    agree(
+        torch,
+        lambda t, x: list(t.unique(x, return_inverse=True, return_counts=True)),
+        np.array([np.nan, 1.0, 1.0, np.nan, 0.0]),
+        grad=False,
+    )
 
 
 def test_histograms() -> None:
     x = arrays((40,))[0]
     agree(torch, lambda t, x: [t.histc(x, 7), t.histc(x, 5, -1, 1), x.histc(4, 0, 0)], x, grad=False)
     agree(torch, lambda t, x: [*t.histogram(x, 6), *t.histogram(x, 4, range=(-1.0, 1.5), density=True)], x, grad=False)
-    agree(torch, lambda t, x, e, w: [*t.histogram(x, e, weight=w)], x, np.array([-2.0, -0.5, 0.1, 3.0]), arrays((40,), seed=1)[0], grad=False)
+    agree(
+        torch, lambda t, x, e, w: [*t.histogram(x, e, weight=w)], x, np.array([-2.0, -0.5, 0.1, 3.0]), arrays((40,), seed=1)[0], grad=False
+    )
 
 
 EINSUMS = [

@@ -88,7 +88,13 @@ def _limits(op: str, x: Tensor, lo: float, hi: float) -> tuple[float, float]:
 
 
 def histogram(
-    input: Tensor, bins: Any, *, range: tuple[float, float] | None = None, weight: Tensor | None = None, density: bool = False, out: Any = None
+    input: Tensor,
+    bins: Any,
+    *,
+    range: tuple[float, float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+    out: Any = None,
 ) -> Histogram:
     """Counts (or weights, or a density) in bins: a number of equal ones, or a vector of edges. The last bin holds its right edge."""
     x = ravel(input.detach())

@@ -214,12 +214,16 @@ def searchsorted(
     tensor([1, 2])
     """
     if side not in (None, "left", "right") or (side == "left" and right):
-        raise ArgumentError(explain("searchsorted", expected="side 'left' or 'right' that agrees with right", got=f"side={side!r}, right={right}"))
+        raise ArgumentError(
+            explain("searchsorted", expected="side 'left' or 'right' that agrees with right", got=f"side={side!r}, right={right}")
+        )
     sequence = sorted_sequence if sorter is None else gather(sorted_sequence, sorter, axis=sorted_sequence._a.ndim - 1)
     x = input if isinstance(input, Tensor) else as_tensor(input, device=sequence.device)
     a, b = sequence._a.shape, x._a.shape
     if not a or (len(a) > 1 and a[:-1] != b[:-1]):
-        raise ShapeError(explain("searchsorted", expected="a vector, or a sequence with the leading axes of input", got=f"{tuple(a)} and {tuple(b)}"))
+        raise ShapeError(
+            explain("searchsorted", expected="a vector, or a sequence with the leading axes of input", got=f"{tuple(a)} and {tuple(b)}")
+        )
     sequence, x = operands("searchsorted", sequence.detach(), x.detach())
     at = rows.searchsorted(sequence, x, right=right or side == "right")
     if out_int32:

@@ -272,6 +272,19 @@ pack = primitive(  # the same elements in row-major order
 )
 
 
+def _triangle(xp: Any, x: Any, diagonal: int, upper: bool) -> Any:
+    return (xp.triu if upper else xp.tril)(x, diagonal)
+
+
+triangle = primitive(  # the upper or lower triangle of matrices, zeros elsewhere
+    "triangle",
+    "x",
+    kernel=_triangle,
+    rule=lambda x, diagonal, upper: (x.shape, x.dtype),
+    vjp=lambda g, diagonal, upper: triangle(g, diagonal=diagonal, upper=upper),
+)
+
+
 def _pad(xp: Any, x: Any, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
     """Constant padding; negative widths crop."""
     shape = tuple(n + lo + hi for n, (lo, hi) in zip(x.shape, widths, strict=True))
