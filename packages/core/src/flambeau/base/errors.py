@@ -38,6 +38,10 @@ class GradientError(FlambeauError, RuntimeError):
     """The autograd graph cannot do what was asked."""
 
 
+class LinAlgError(FlambeauError, RuntimeError):
+    """A matrix is singular, not positive-definite, or an iteration did not converge."""
+
+
 class NameNotFound(FlambeauError, LookupError):
     """A registered name is not known."""
 

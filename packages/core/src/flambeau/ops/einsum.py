@@ -1,4 +1,7 @@
-"""`einsum`: sums of products by index letters, done as a plan of diagonals, sums and matrix products that is made once per equation and shapes."""
+"""`einsum`: sums of products by index letters.
+
+A plan of diagonals, sums and matrix products is made once for an equation and shapes, and kept.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +132,9 @@ def _diagonals(labels: Labels, shape: Shape) -> tuple[tuple[tuple[int, int], ...
     while len(set(labels)) < len(labels):
         i, j = next((i, labels.index(a, i + 1)) for i, a in enumerate(labels) if a in labels[i + 1 :])
         if shape[i] != shape[j]:
-            raise ShapeError(explain("einsum", expected=f"equal sizes for the repeated letter {labels[i]!r}", got=f"{shape[i]} and {shape[j]}"))
+            raise ShapeError(
+                explain("einsum", expected=f"equal sizes for the repeated letter {labels[i]!r}", got=f"{shape[i]} and {shape[j]}")
+            )
         steps.append((i, j))
         rest = [k for k in range(len(labels)) if k not in (i, j)]
         labels, shape = (*(labels[k] for k in rest), labels[i]), (*(shape[k] for k in rest), shape[i])

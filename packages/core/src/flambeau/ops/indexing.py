@@ -14,7 +14,7 @@ from flambeau.ops.promotion import to_dtype
 from flambeau.ops.shape import ravel
 from flambeau.primitives import elementwise
 from flambeau.primitives import indexing as rows
-from flambeau.primitives.movement import expand, reshape
+from flambeau.primitives.movement import expand, reshape, triangle
 from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
 
@@ -265,21 +265,20 @@ def fill_diagonal(input: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     return masked_fill(input, as_tensor(mask, device=input.device), fill_value)
 
 
-def _triangle(input: Tensor, diagonal: int, upper: bool) -> Tensor:
-    n, m = input._a.shape[-2:]
-    away = np.arange(m)[None, :] - np.arange(n)[:, None]
-    keep = away >= diagonal if upper else away <= diagonal
-    return elementwise.where(as_tensor(keep, device=input.device), input, 0)
+def _triangle(op: str, input: Tensor, diagonal: int, upper: bool) -> Tensor:
+    if input._a.ndim < 2:
+        raise ShapeError(explain(op, expected="at least 2 axes", got=f"shape {tuple(input.shape)}"))
+    return triangle(input, diagonal=int(diagonal), upper=upper)
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices; zeros below."""
-    return _triangle(input, diagonal, True)
+    return _triangle("triu", input, diagonal, True)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices; zeros above."""
-    return _triangle(input, diagonal, False)
+    return _triangle("tril", input, diagonal, False)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Products of tensors beyond the matrix product: over chosen axes, of Kronecker, of chains, of sets; and matrices made from blocks and powers."""
+"""Products beyond the matrix product (over chosen axes, of Kronecker, of chains, of sets), and matrices made of blocks and of powers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, ShapeError, explain
 from flambeau.base.shapes import axis_of, broadcast
+from flambeau.ops.joining import cat, stack
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import into, mul_op, sub_op
 from flambeau.ops.promotion import result_type, to_dtype
-from flambeau.ops.shape import cat, flip, meshgrid, ravel, roll, stack, unsqueeze
+from flambeau.ops.shape import flip, meshgrid, ravel, roll, unsqueeze
 from flambeau.primitives import indexing
 from flambeau.primitives.movement import expand, pad, permute, reshape
 from flambeau.primitives.reduce import cumprod
@@ -38,7 +39,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
             raise ArgumentError(explain("tensordot", expected=f"dims in [0, {min(n, m)}]", got=str(dims)))
         left, right = list(range(n - dims, n)), list(range(dims))
     else:
-        left, right = ([axis_of("tensordot", d, k) for d in ((side,) if isinstance(side, int) else side)] for side, k in zip(dims, (n, m), strict=True))
+        left, right = (
+            [axis_of("tensordot", d, k) for d in ((side,) if isinstance(side, int) else side)] for side, k in zip(dims, (n, m), strict=True)
+        )
     sizes, others = [a._a.shape[d] for d in left], [b._a.shape[d] for d in right]
     if sizes != others:
         got = f"sizes {sizes} of {tuple(a.shape)} and {others} of {tuple(b.shape)}"
@@ -70,7 +73,9 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
     chain[-1] = unsqueeze(chain[-1], 1) if column else chain[-1]
     for i, x in enumerate(chain):
         if x._a.ndim != 2:
-            raise ShapeError(explain("multi_dot", expected="matrices (the first and last may be vectors)", got=f"tensor {i} of shape {tuple(x.shape)}"))
+            raise ShapeError(
+                explain("multi_dot", expected="matrices (the first and last may be vectors)", got=f"tensor {i} of shape {tuple(x.shape)}")
+            )
         if i and chain[i - 1]._a.shape[1] != x._a.shape[0]:
             got = f"{tuple(chain[i - 1].shape)} and {tuple(x.shape)} for tensors {i - 1} and {i}"
             raise ShapeError(explain("multi_dot", expected="inner sizes that agree", got=got))
@@ -162,7 +167,10 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """The matrix of powers of a vector, one element a row, N columns (as many as elements by default), highest power first unless `increasing`."""
+    """The matrix of powers of a vector, one element a row, highest power first unless `increasing`.
+
+    It has N columns (as many as elements by default).
+    """
     if x._a.ndim != 1:
         raise ShapeError(explain("vander", expected="a vector", got=f"shape {tuple(x.shape)}"))
     powers = vander_increasing(x, N)

@@ -287,7 +287,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
     """The p-norm of the elements along axes (all by default); "fro" is p = 2, inf the largest size, 0 the count of nonzeros."""
     x = input if dtype is None else to_dtype(input, dtypes.as_dtype(dtype))
     if p == "nuc":
-        from flambeau.ops.linalg import matrix_norm
+        from flambeau.ops.matrix import matrix_norm
 
         return matrix_norm(x, "nuc", dim or (-2, -1), keepdim)
     return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim)

@@ -318,11 +318,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     a, b = axis_of("diagonal", dim1, n), axis_of("diagonal", dim2, n)
     if a == b or n < 2:
         raise ShapeError(explain("diagonal", expected="two different axes", got=f"dim1={dim1}, dim2={dim2} of shape {tuple(input.shape)}"))
-    shape, strides = input._a.shape, input.stride()
-    length = max(min(shape[a], shape[b] - offset) if offset >= 0 else min(shape[a] + offset, shape[b]), 0)
-    start = input.storage_offset() + (offset * strides[b] if offset >= 0 else -offset * strides[a]) * (length > 0)
-    rest = [i for i in range(n) if i not in (a, b)]
-    return as_strided(input, [*(shape[i] for i in rest), length], [*(strides[i] for i in rest), strides[a] + strides[b]], start)
+    return movement.diagonal(input, offset=int(offset), dim1=a, dim2=b)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
-from flambeau.base.shapes import axis_of
-from flambeau.ops.pointwise import add_op, eq_op, into, isnan, lt_op, ne_op, sub_op, where
-from flambeau.ops.promotion import operands, to_dtype
-from flambeau.ops.reduction import ValuesIndices, amax, argmax, count_nonzero, cummax
-from flambeau.ops.reduction import any as any_of
-from flambeau.ops.shape import cat, expand, movedim, narrow, ravel, unsqueeze
 from flambeau.base import dtypes
+from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
+from flambeau.base.shapes import axis_of, reduced
+from flambeau.ops.pointwise import eq_op, into, isnan, ne_op, sub_op, where
+from flambeau.ops.promotion import operands, to_dtype
+from flambeau.ops.reduction import ValuesIndices, amax, count_nonzero
+from flambeau.ops.shape import movedim, ravel, unsqueeze
 from flambeau.primitives import elementwise
 from flambeau.primitives import sort as rows
 from flambeau.primitives.indexing import gather
 from flambeau.primitives.movement import reshape
-from flambeau.tensor.creation import arange, as_tensor
+from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
 
 
@@ -37,16 +36,13 @@ def _result(pair: Any, like: Tensor, out: Any = None) -> ValuesIndices:
     return ValuesIndices(*pair)
 
 
-def _pick(x: Tensor, at: Tensor, d: int, keepdim: bool) -> tuple[Tensor, Tensor]:
-    """The elements at one position (kept as an axis of size 1) along d."""
-    values = gather(x, at, axis=d)
-    if keepdim:
-        return values, at
-    shape = at._a.shape[:d] + at._a.shape[d + 1 :]
-    return reshape(values, shape=shape), reshape(at, shape=shape)
+def _kept(pair: Any, x: Tensor, d: int, keepdim: bool) -> Any:
+    """A pair without axis d, or with it as an axis of size 1."""
+    shape = reduced(x._a.shape, (d,), keepdim)
+    return tuple(reshape(p, shape=shape) for p in pair) if keepdim else pair
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None) -> ValuesIndices:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, out: Any = None) -> ValuesIndices:
     """Values in order along an axis, and where they came from. Always stable, so `stable` changes nothing.
 
     >>> import flambeau as fb
@@ -57,9 +53,10 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     return _result(rows.sort(x, axis=d, descending=bool(descending)), input, out)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The positions that put an axis in order."""
-    return sort(input, dim, descending).indices
+    x, d = _lined("argsort", input, dim)
+    return reshape(rows.argsort(x, axis=d, descending=bool(descending)), shape=input._a.shape)
 
 
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -79,7 +76,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     n = x._a.shape[d]
     if not 0 <= k <= n:
         raise IndexingError(explain("topk", expected=f"k in [0, {n}], the size of dim {d}", got=f"k={k}"))
-    return _result(rows.topk(x, k=int(k), axis=d, largest=bool(largest), sorted=bool(sorted)), input, out)
+    return _result(rows.topk(x, k=int(k), axis=d, largest=bool(largest), in_order=bool(sorted)), input, out)
 
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> ValuesIndices:
@@ -88,26 +85,14 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out
     n = x._a.shape[d]
     if not 1 <= k <= n:
         raise IndexingError(explain("kthvalue", expected=f"k in [1, {n}], the size of dim {d}", got=f"k={k}"))
-    at = narrow(argsort(x.detach(), d), d, k - 1, 1)
-    return _result(_pick(x, at, d, keepdim), input, out)
+    return _result(_kept(rows.kthvalue(x, k=int(k), axis=d), x, d, keepdim), input, out)
 
 
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> ValuesIndices:
     """The most frequent value along an axis (the smallest of several), and the position of its last occurrence."""
     x, d = _lined("mode", input, dim)
-    n = _filled("mode", x, d)
-    ordered, positions = sort(x.detach(), d)
-    steps = reshape(arange(n, device=x.device), shape=(n,) + (1,) * (x._a.ndim - 1 - d))
-    starts = where(cat([ne_op(narrow(ordered, d, 0, 1), narrow(ordered, d, 0, 1)), _changes(ordered, d)], d), steps, 0)
-    run = sub_op(steps, cummax(starts, d).values)  # elements before this one in its run
-    at = gather(positions, argmax(run, d, keepdim=True), axis=d)
-    return _result(_pick(x, at, d, keepdim), input, out)
-
-
-def _changes(ordered: Tensor, d: int) -> Tensor:
-    """Where an element differs from the one before."""
-    n = ordered._a.shape[d]
-    return ne_op(narrow(ordered, d, 1, n - 1), narrow(ordered, d, 0, n - 1))
+    _filled("mode", x, d)
+    return _result(_kept(rows.mode(x, axis=d), x, d, keepdim), input, out)
 
 
 def _filled(op: str, x: Tensor, d: int) -> int:
@@ -138,12 +123,14 @@ def _median(input: Tensor, dim: int | None, keepdim: bool, out: Any, op: str) ->
     x, d = _lined(op, input, dim)
     n = _filled(op, x, d)
     positions = argsort(x.detach(), d)
-    nans = reshape(count_nonzero(isnan(x), d), shape=(*x._a.shape[:d], 1, *x._a.shape[d + 1 :]))
+    nans = reshape(count_nonzero(isnan(x), d), shape=reduced(x._a.shape, (d,), True))
     if op == "median":
         middle = where(eq_op(nans, 0), (n - 1) // 2, sub_op(n, nans))
     else:
         middle = ((n - 1 - nans) // 2).clamp(min=0)
-    return _result(_pick(x, gather(positions, middle, axis=d), d, keepdim), input, out)
+    at = gather(positions, middle, axis=d)
+    shape = reduced(x._a.shape, (d,), keepdim)
+    return _result((reshape(gather(x, at, axis=d), shape=shape), reshape(at, shape=shape)), input, out)
 
 
 def _median_of_all(x: Tensor, op: str) -> Tensor:
@@ -154,7 +141,7 @@ def _median_of_all(x: Tensor, op: str) -> Tensor:
     value = _median(flat, 0, False, None, op).values
     if value._node is None:
         return value
-    return amax(where(eq_op(flat, value.detach()), flat, value.detach()))
+    return amax(where(eq_op(flat, value.detach()) | isnan(value.detach()), flat, float("-inf")))
 
 
 # -- quantiles ----------------------------------------------------------------------------------------------------------------------
@@ -172,8 +159,7 @@ def quantile_sorted(input: Tensor, q: Any, dim: int | None, keepdim: bool, inter
     if not ignore_nan:
         ranks = where(eq_op(nans, 0), ranks, float(n - 1))  # where NaN is sorted to
     values = movedim(_interpolate(op, ordered, ranks, interpolation), -1, 0)
-    kept = (1,) * input._a.ndim if dim is None else (*x._a.shape[:d], 1, *x._a.shape[d + 1 :])
-    shape = kept if keepdim else () if dim is None else x._a.shape[:d] + x._a.shape[d + 1 :]
+    shape = (1,) * (input._a.ndim * keepdim) if dim is None else reduced(x._a.shape, (d,), keepdim)
     lead = points._a.shape if isinstance(q, Tensor) and q._a.ndim else ()
     return reshape(values, shape=(*lead, *(shape if input._a.ndim else ())))
 
@@ -228,12 +214,16 @@ def searchsorted(
     tensor([1, 2])
     """
     if side not in (None, "left", "right") or (side == "left" and right):
-        raise ArgumentError(explain("searchsorted", expected="side 'left' or 'right' that agrees with right", got=f"side={side!r}, right={right}"))
+        raise ArgumentError(
+            explain("searchsorted", expected="side 'left' or 'right' that agrees with right", got=f"side={side!r}, right={right}")
+        )
     sequence = sorted_sequence if sorter is None else gather(sorted_sequence, sorter, axis=sorted_sequence._a.ndim - 1)
     x = input if isinstance(input, Tensor) else as_tensor(input, device=sequence.device)
     a, b = sequence._a.shape, x._a.shape
     if not a or (len(a) > 1 and a[:-1] != b[:-1]):
-        raise ShapeError(explain("searchsorted", expected="a vector, or a sequence with the leading axes of input", got=f"{tuple(a)} and {tuple(b)}"))
+        raise ShapeError(
+            explain("searchsorted", expected="a vector, or a sequence with the leading axes of input", got=f"{tuple(a)} and {tuple(b)}")
+        )
     sequence, x = operands("searchsorted", sequence.detach(), x.detach())
     at = rows.searchsorted(sequence, x, right=right or side == "right")
     if out_int32:

@@ -79,6 +79,47 @@ slice_ = primitive(
 )
 
 
+def _diagonal(xp: Any, x: Any, offset: int, dim1: int, dim2: int) -> Any:
+    """A view that may be written to (NumPy's own may not)."""
+    key: list[Any] = [slice(None)] * x.ndim
+    key[dim1], key[dim2] = slice(max(-offset, 0), None), slice(max(offset, 0), None)
+    corner = x[tuple(key)]
+    rest = [i for i in range(x.ndim) if i not in (dim1, dim2)]
+    shape = (*(x.shape[i] for i in rest), min(corner.shape[dim1], corner.shape[dim2]))
+    strides = (*(x.strides[i] for i in rest), x.strides[dim1] + x.strides[dim2])
+    return xp.lib.stride_tricks.as_strided(corner, shape, strides)
+
+
+def _diagonal_rule(x: Any, offset: int, dim1: int, dim2: int) -> Any:
+    length = min(x.shape[dim1] - max(-offset, 0), x.shape[dim2] - max(offset, 0))
+    return (*(n for i, n in enumerate(x.shape) if i not in (dim1, dim2)), max(length, 0)), x.dtype
+
+
+diagonal = primitive(
+    "diagonal",
+    "x",
+    kernel=_diagonal,
+    rule=_diagonal_rule,
+    vjp=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2),
+    view=True,
+)
+
+
+def _place_diagonal(xp: Any, x: Any, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Any:
+    out = xp.zeros(shape, x.dtype)
+    _diagonal(xp, out, offset, dim1, dim2)[...] = x
+    return out
+
+
+place_diagonal = primitive(  # zeros of a shape with x on a diagonal: the adjoint of diagonal
+    "place_diagonal",
+    "x",
+    kernel=_place_diagonal,
+    rule=lambda x, shape, offset, dim1, dim2: (shape, x.dtype),
+    vjp=lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+)
+
+
 def _place(xp: Any, x: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     out = xp.zeros(shape, x.dtype)
     out[key] = x
@@ -231,6 +272,19 @@ put_strided = primitive(  # x with the elements of a strided view replaced by v:
 # -- copies ---------------------------------------------------------------------------------------------------------------------------
 pack = primitive(  # the same elements in row-major order
     "pack", "x", kernel=lambda xp, x: xp.ascontiguousarray(x).reshape(x.shape), rule=lambda x: (x.shape, x.dtype), vjp=lambda g: g
+)
+
+
+def _triangle(xp: Any, x: Any, diagonal: int, upper: bool) -> Any:
+    return (xp.triu if upper else xp.tril)(x, diagonal)
+
+
+triangle = primitive(  # the upper or lower triangle of matrices, zeros elsewhere
+    "triangle",
+    "x",
+    kernel=_triangle,
+    rule=lambda x, diagonal, upper: (x.shape, x.dtype),
+    vjp=lambda g, diagonal, upper: triangle(g, diagonal=diagonal, upper=upper),
 )
 
 

@@ -1,4 +1,4 @@
-"""Rows of sorting and searching (kernels/sort.py). Values carry gradients, indices do not."""
+"""Rows of sorting, searching and counting (kernels/sort.py, kernels/unique.py). Values carry gradients, indices and counts do not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.base.shapes import reduced
 from flambeau.primitives.indexing import _unknown as unknown
 from flambeau.primitives.indexing import scatter_add, zeros_of
+from flambeau.primitives.movement import reshape
 from flambeau.primitives.prim import primitive
 
 INT64 = np.dtype(np.int64)
@@ -17,8 +19,19 @@ def _values_vjp(g: Any, out: Any, x_shape: tuple[int, ...], axis: int) -> Any:
     return scatter_add(zeros_of(g[0], x_shape), out[1], g[0], axis=axis)
 
 
-def _topk_rule(x: Any, k: int, axis: int, largest: bool, sorted: bool) -> Any:
+def _single_vjp(g: Any, out: Any, x_shape: tuple[int, ...], axis: int) -> Any:
+    """For a result that lost the axis."""
+    shape = reduced(x_shape, (axis,), True)
+    return scatter_add(zeros_of(g[0], x_shape), reshape(out[1], shape=shape), reshape(g[0], shape=shape), axis=axis)
+
+
+def _topk_rule(x: Any, k: int, axis: int, largest: bool, in_order: bool) -> Any:
     shape = tuple(k if i == axis else n for i, n in enumerate(x.shape))
+    return [(shape, x.dtype), (shape, INT64)]
+
+
+def _single_rule(x: Any, axis: int, k: int = 0) -> Any:
+    shape = reduced(x.shape, (axis,), False)
     return [(shape, x.dtype), (shape, INT64)]
 
 
@@ -30,24 +43,17 @@ sort = primitive(
     vjp=_values_vjp,
     multi=True,
 )
+argsort = primitive("argsort", "x", kernel="sort.argsort", rule=lambda x, axis, descending: (x.shape, INT64))
 topk = primitive("topk", "x", kernel="sort.topk", rule=_topk_rule, vjp=_values_vjp, multi=True)
+kthvalue = primitive("kthvalue", "x", kernel="sort.kthvalue", rule=_single_rule, vjp=_single_vjp, multi=True)
+mode = primitive("mode", "x", kernel="sort.mode", rule=_single_rule, vjp=_single_vjp, multi=True)
 searchsorted = primitive("searchsorted", "sequence x", kernel="sort.searchsorted", rule=lambda sequence, x, right: (x.shape, INT64))
-lexsort = primitive(  # the order of the rows of a matrix, first column first
-    "lexsort", "x", kernel=lambda xp, x: _lexsort(xp, x), rule=lambda x: (x.shape[:1], INT64)
+unique = primitive("unique", "x", kernel="unique.unique", rule=unknown("unique"), multi=True)  # values, inverse, counts
+unique_consecutive = primitive(
+    "unique_consecutive", "x", kernel="unique.unique_consecutive", rule=unknown("unique_consecutive"), multi=True
 )
-bincount = primitive(  # xs: integers, and perhaps their weights
-    "bincount", "*xs", kernel=lambda xp, *xs, minlength: xp.bincount(*xs, minlength=minlength), rule=unknown("bincount")
+bincount = primitive("bincount", "*xs", kernel="unique.bincount", rule=unknown("bincount"))  # integers, and perhaps weights
+histogram = primitive(  # values, edges, and perhaps weights
+    "histogram", "*xs", kernel="unique.histogram", rule=lambda *xs: ((xs[1].shape[0] - 1,), xs[-1].dtype if len(xs) == 3 else xs[0].dtype)
 )
-histc = primitive("histc", "x", kernel=lambda xp, x, bins, lo, hi: _histc(xp, x, bins, lo, hi).astype(x.dtype), rule=lambda x, bins, lo, hi: ((bins,), x.dtype))
-
-
-def _lexsort(xp: Any, x: Any) -> Any:
-    keys = x.T[::-1]
-    return xp.lexsort(keys) if len(keys) else xp.arange(len(x))
-
-
-def _histc(xp: Any, x: Any, bins: int, lo: float, hi: float) -> Any:
-    """Bin numbers from the distance to lo, as PyTorch computes them; the last bin holds hi."""
-    x = x[(x >= lo) & (x <= hi)].astype(np.float64, copy=False)
-    slot = xp.minimum(((x - lo) * (bins / (hi - lo))).astype(np.int64), bins - 1)
-    return xp.bincount(slot, minlength=bins)
+histc = primitive("histc", "x", kernel="unique.histc", rule=lambda x, bins, low, high: ((bins,), x.dtype))

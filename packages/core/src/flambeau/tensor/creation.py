@@ -31,7 +31,7 @@ def host_array(data: Any, dtype: Any, op: str) -> np.ndarray:
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
     else:
-        array = _from_python(data, op)
+        array = _from_python(data, op, dtype is None)
     if dtype is not None:
         wanted = dtypes.as_dtype(dtype, op).numpy
         return array if array.dtype == wanted else array.astype(wanted)
@@ -39,7 +39,8 @@ def host_array(data: Any, dtype: Any, op: str) -> np.ndarray:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _from_python(data: Any, op: str) -> np.ndarray:
+def _from_python(data: Any, op: str, default: bool) -> np.ndarray:
+    """Python floats (and complex numbers) in the default dtype if `default`, else as precise as they are."""
     if isinstance(data, (list, tuple)) and _holds_tensors(data):
         data = _untensor(data)
     typed = hasattr(data, "__array__") or hasattr(data, "__array_interface__") or hasattr(data, "__dlpack__")
@@ -54,7 +55,7 @@ def _from_python(data: Any, op: str) -> np.ndarray:
     if array.dtype.kind not in "biufcV":
         got = f"{type(data).__name__} {str(data)[:60]!r}"
         raise ArgumentTypeError(explain(op, expected="numbers or an array of them", got=got))
-    if typed or (isinstance(data, (list, tuple)) and _first(data) is not None):
+    if not default or typed or (isinstance(data, (list, tuple)) and _first(data) is not None):
         return array
     if array.dtype == np.float64:
         return array.astype(dtypes.default_dtype().numpy)

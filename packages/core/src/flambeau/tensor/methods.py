@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import ShapeError, explain
-from flambeau.ops import convert, indexing, joining, matmul, pointwise, random, reduction, shape
+from flambeau.ops import convert, counting, indexing, joining, linalg_names, matmul, matrix, pointwise, products, random, reduction, shape, solve, sorting
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
 from flambeau.tensor import creation, interop
@@ -38,6 +38,12 @@ masked_scatter masked_select nonzero scatter scatter_add scatter_reduce select_s
 triu
 """.split()
 MATMUL = "addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot".split()
+SORTING = "argsort isin kthvalue median mode msort nanmedian nanquantile sort topk".split()
+COUNTING = "bincount histc histogram unique unique_consecutive".split()
+PRODUCTS = "cross kron".split()
+LINALG = "cholesky cholesky_inverse cholesky_solve inverse lu lu_solve orgqr pinverse qr svd triangular_solve".split()
+SOLVE = "det logdet slogdet".split()
+MATRIX = "matrix_exp matrix_power".split()
 CONVERT = "cpu cuda pin_memory to type_as".split()
 
 INPLACE = """
@@ -242,6 +248,12 @@ def install() -> None:
         (indexing, INDEXING),
         (matmul, MATMUL),
         (convert, CONVERT),
+        (sorting, SORTING),
+        (counting, COUNTING),
+        (products, PRODUCTS),
+        (linalg_names, LINALG),
+        (solve, SOLVE),
+        (matrix, MATRIX),
     ):
         for name in names:
             setattr(Tensor, name, getattr(module, name))
