@@ -50,10 +50,14 @@ from flambeau.base.registry import get
 from flambeau.base.registry import query as list
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
+from flambeau.ops.activation import *  # noqa: F403
+from flambeau.ops.convolution import *  # noqa: F403
 from flambeau.ops.indexing import *
 from flambeau.ops.joining import *
+from flambeau.ops.linear import *  # noqa: F403
 from flambeau.ops.matmul import *
 from flambeau.ops.pointwise import *
+from flambeau.ops.pooling import *  # noqa: F403
 from flambeau.ops.promotion import result_type
 from flambeau.ops.random import *
 from flambeau.ops.reduction import *

@@ -252,6 +252,13 @@ where = elementwise(
 clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
 
+hardtanh = unary(  # as clamp, but flat at the limits themselves
+    "hardtanh",
+    kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi),
+    vjp=lambda g, x, lo, hi: mul(g, cast(logical_and(gt(x, lo), lt(x, hi)), dtype=g._a.dtype)),
+)
+
+
 def _where(xp: Any, c: Any, x: Any, y: Any) -> Any:
     """A Python number takes the dtype of the other branch."""
     if not hasattr(x, "dtype"):
