@@ -43,6 +43,16 @@ def exactly(values: Any) -> Maker:
     return lambda rng: np.asarray(values)
 
 
+class fixed:
+    """An input without a gradient."""
+
+    def __init__(self, make: Maker) -> None:
+        self.make = make
+
+    def __call__(self, rng: np.random.Generator) -> np.ndarray:
+        return self.make(rng)
+
+
 def _flat(result: Any) -> Iterator[Any]:
     if isinstance(result, (tuple, list)):
         for r in result:
@@ -51,15 +61,17 @@ def _flat(result: Any) -> Iterator[Any]:
         yield result
 
 
-def _inputs(lib: Any, arrays: list[np.ndarray], dtype: Any) -> list[Any]:
+def _inputs(lib: Any, arrays: list[tuple[np.ndarray, bool]], dtype: Any) -> list[Any]:
     made = []
-    for a in arrays:
+    for a, differentiable in arrays:
         t = lib.tensor(a.astype(dtype) if a.dtype.kind == "f" else a)
-        made.append(t.requires_grad_() if a.dtype.kind == "f" else t)
+        made.append(t.requires_grad_() if differentiable and a.dtype.kind == "f" else t)
     return made
 
 
-def _run(lib: Any, functional: Any, program: Any, arrays: list[np.ndarray], dtype: Any, cotangents: list[np.ndarray] | None) -> Any:
+def _run(
+    lib: Any, functional: Any, program: Any, arrays: list[tuple[np.ndarray, bool]], dtype: Any, cotangents: list[np.ndarray] | None
+) -> Any:
     inputs = _inputs(lib, arrays, dtype)
     outs = list(_flat(program(functional, lib, *inputs)))
     values = [o.detach().numpy() for o in outs]
@@ -91,7 +103,7 @@ def check(torch: Any, case: tuple[Any, ...], dtype: Any, rtol: float | None = No
     """Compare a case in one dtype; the tolerance is 1e-10 in float64 and 1e-5 in float32."""
     name, program, makers = case
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    arrays = [make(rng) for make in makers]
+    arrays = [(make(rng), not isinstance(make, fixed)) for make in makers]
     rtol = rtol or {"float64": 1e-10, "float32": 1e-5}[np.dtype(dtype).name]
     values, grads, cotangents = _run(torch, torch.nn.functional, program, arrays, dtype, None)
     ours, our_grads, _ = _run(fb, F, program, arrays, dtype, cotangents)

@@ -300,6 +300,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     if x._a.dtype.kind in "biu":
         raise DtypeError(explain("norm", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float()"))
     axes = _axes("norm", x, dim)
+    if ord == 2 and x._a.dtype.kind != "c":
+        return _safe_root(rows.sum_(mul_op(x, x), axis=axes, keepdim=keepdim))
     size = abs(x)
     if ord == float("inf"):
         return rows.amax(size, axis=axes, keepdim=keepdim)

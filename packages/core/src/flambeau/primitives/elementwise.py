@@ -259,6 +259,25 @@ hardtanh = unary(  # as clamp, but flat at the limits themselves
 )
 
 
+def _bce(xp: Any, x: Any, y: Any) -> Any:
+    """Logarithms are limited to -100, as in PyTorch, so that a certain but wrong probability costs 100."""
+    wrong = xp.maximum(xp.log1p(-x), -100)
+    return (y - 1) * wrong - y * xp.maximum(xp.log(x), -100)
+
+
+def _bce_slope(x: Any, y: Any) -> Any:
+    return div(sub(x, y), clamp(mul(sub(1, x), x), lo=1e-12, hi=None))
+
+
+def _bce_target_slope(x: Any) -> Any:
+    return sub(clamp(log1p(neg(x)), lo=-100, hi=None), clamp(log(x), lo=-100, hi=None))
+
+
+bce = binary(  # binary cross-entropy of the probability x and the target y
+    "bce", kernel=_bce, vjp=(lambda g, x, y: mul(g, _bce_slope(x, y)), lambda g, x: mul(g, _bce_target_slope(x)))
+)
+
+
 def _where(xp: Any, c: Any, x: Any, y: Any) -> Any:
     """A Python number takes the dtype of the other branch."""
     if not hasattr(x, "dtype"):
