@@ -50,15 +50,19 @@ from flambeau.base.registry import get
 from flambeau.base.registry import query as list
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
+from flambeau.ops.activation import *
+from flambeau.ops.convolution import *
 from flambeau.ops.counting import *
 from flambeau.ops.einsum import *
 from flambeau.ops.factor import *
 from flambeau.ops.indexing import *
 from flambeau.ops.joining import *
 from flambeau.ops.linalg_names import *
+from flambeau.ops.linear import *
 from flambeau.ops.matmul import *
 from flambeau.ops.matrix import *
 from flambeau.ops.pointwise import *
+from flambeau.ops.pooling import *
 from flambeau.ops.products import *
 from flambeau.ops.promotion import result_type
 from flambeau.ops.random import *

@@ -156,7 +156,7 @@ class MultiNode(PrimNode):
     outputs: list[Any]  # (shape, dtype) of each
 
     def apply(self, g: Any, needed: Any) -> Any:
-        return super().apply(materialize(g, self.outputs), needed)
+        return super().apply(g if self.prim.partial else materialize(g, self.outputs), needed)
 
     def merge(self, old: Any, new: Any) -> Any:
         return merge_parts(old, new)

@@ -28,6 +28,7 @@ from flambeau.ops.pointwise import (
     where,
 )
 from flambeau.ops.promotion import to_dtype
+from flambeau.primitives import normalize
 from flambeau.primitives import reduce as rows
 from flambeau.primitives.indexing import gather
 from flambeau.primitives.movement import expand, reshape
@@ -299,6 +300,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     if x._a.dtype.kind in "biu":
         raise DtypeError(explain("norm", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float()"))
     axes = _axes("norm", x, dim)
+    if ord == 2 and x._a.dtype.kind != "c":
+        return _safe_root(rows.sum_(mul_op(x, x), axis=axes, keepdim=keepdim))
     size = abs(x)
     if ord == float("inf"):
         return rows.amax(size, axis=axes, keepdim=keepdim)
@@ -343,28 +346,24 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([0.5000, 0.5000])
     """
     x = _float_input(input, dtype)
-    axis = (axis_of("softmax", dim, x._a.ndim),) if x._a.ndim else ()
-    e = exp(sub_op(x, _top(x, axis)))
-    return div_op(e, rows.sum_(e, axis=axis, keepdim=True))
+    return _along(normalize.softmax, x, axis_of("softmax", dim, x._a.ndim))
 
 
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """log(softmax(x)), computed without loss of precision."""
     x = _float_input(input, dtype)
-    axis = (axis_of("log_softmax", dim, x._a.ndim),) if x._a.ndim else ()
-    shifted = sub_op(x, _top(x, axis))
-    return sub_op(shifted, log(rows.sum_(exp(shifted), axis=axis, keepdim=True)))
+    return _along(normalize.log_softmax, x, axis_of("log_softmax", dim, x._a.ndim))
+
+
+def _along(row: Any, x: Tensor, axis: int) -> Tensor:
+    """Apply a row along one axis; a zero-dimensional tensor counts as one element."""
+    return row(x, axis=(axis,)) if x._a.ndim else reshape(row(reshape(x, shape=(1,)), axis=(0,)), shape=())
 
 
 def _float_input(x: Tensor, dtype: Any) -> Tensor:
     if dtype is not None:
         return to_dtype(x, dtypes.as_dtype(dtype))
     return to_dtype(x, dtypes.default_dtype()) if x._a.dtype.kind in "biu" else x
-
-
-def _top(x: Tensor, axis: tuple[int, ...]) -> Tensor:
-    plain = x.detach()
-    return rows.amax(plain, axis=axis, keepdim=True) if x._a.size else rows.sum_(plain, axis=axis, keepdim=True)
 
 
 def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.primitives.elementwise import cj
+from flambeau.primitives.movement import slice_
 from flambeau.primitives.prim import primitive
 
 
@@ -29,10 +31,10 @@ conv = primitive(
     rule=_conv_rule,
     vjp=(
         lambda g, w, x_shape, stride, padding, dilation, groups: conv_input_grad(
-            g, w, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+            g, cj(w), input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
         lambda g, x, w_shape, stride, padding, dilation, groups: conv_weight_grad(
-            x, g, weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+            cj(x), g, weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
     ),
 )
@@ -42,12 +44,21 @@ conv_input_grad = primitive(  # also the transposed convolution
     kernel="conv.conv_input_grad",
     rule=lambda y, w, input_shape, stride, padding, dilation, groups: (input_shape, y.dtype),
     vjp=(
-        lambda g, w, stride, padding, dilation, groups: conv(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups),
+        lambda g, w, y_shape, stride, padding, dilation, groups: _leading(
+            conv(g, cj(w), stride=stride, padding=padding, dilation=dilation, groups=groups), y_shape
+        ),
         lambda g, y, w_shape, stride, padding, dilation, groups: conv_weight_grad(
-            g, y, weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+            g, cj(y), weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
     ),
 )
+
+
+def _leading(y: Any, shape: tuple[int, ...]) -> Any:
+    """The first outputs: with output padding of a stride or more, a transposed convolution leaves room for windows that it did not fill."""
+    return y if y._a.shape == shape else slice_(y, key=tuple(slice(0, n) for n in shape))
+
+
 conv_weight_grad = primitive(
     "conv_weight_grad",
     "x y",
@@ -55,8 +66,8 @@ conv_weight_grad = primitive(
     rule=lambda x, y, weight_shape, stride, padding, dilation, groups: (weight_shape, x.dtype),
     vjp=(
         lambda g, y, x_shape, stride, padding, dilation, groups: conv_input_grad(
-            y, g, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+            cj(y), g, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
-        lambda g, x, stride, padding, dilation, groups: conv(x, g, stride=stride, padding=padding, dilation=dilation, groups=groups),
+        lambda g, x, stride, padding, dilation, groups: conv(cj(x), g, stride=stride, padding=padding, dilation=dilation, groups=groups),
     ),
 )

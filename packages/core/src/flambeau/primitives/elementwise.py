@@ -252,6 +252,32 @@ where = elementwise(
 clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
 
+hardtanh = unary(  # as clamp, but flat at the limits themselves
+    "hardtanh",
+    kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi),
+    vjp=lambda g, x, lo, hi: mul(g, cast(logical_and(gt(x, lo), lt(x, hi)), dtype=g._a.dtype)),
+)
+
+
+def _bce(xp: Any, x: Any, y: Any) -> Any:
+    """Logarithms are limited to -100, as in PyTorch, so that a certain but wrong probability costs 100."""
+    wrong = xp.maximum(xp.log1p(-x), -100)
+    return (y - 1) * wrong - y * xp.maximum(xp.log(x), -100)
+
+
+def _bce_slope(x: Any, y: Any) -> Any:
+    return div(sub(x, y), clamp(mul(sub(1, x), x), lo=1e-12, hi=None))
+
+
+def _bce_target_slope(x: Any) -> Any:
+    return sub(clamp(log1p(neg(x)), lo=-100, hi=None), clamp(log(x), lo=-100, hi=None))
+
+
+bce = binary(  # binary cross-entropy of the probability x and the target y
+    "bce", kernel=_bce, vjp=(lambda g, x, y: mul(g, _bce_slope(x, y)), lambda g, x: mul(g, _bce_target_slope(x)))
+)
+
+
 def _where(xp: Any, c: Any, x: Any, y: Any) -> Any:
     """A Python number takes the dtype of the other branch."""
     if not hasattr(x, "dtype"):

@@ -33,6 +33,7 @@ class Prim:
         "name",
         "needs",
         "on_numpy",
+        "partial",
         "rules",
         "variadic",
         "view",
@@ -46,7 +47,7 @@ class Prim:
         self.infer = rule
         self.rules: tuple[Callable[..., Any] | None, ...] | None = None
         self.needs: tuple[int, ...] = ()
-        self.elementwise = self.multi = False
+        self.elementwise = self.multi = self.partial = False
         self.view = ""
         self.batch: Callable[..., Any] | str | None = None
         self._bound: dict[Any, Callable[..., Any]] = {}
@@ -102,16 +103,18 @@ def primitive(
     batch: Any = None,
     view: str = "",
     multi: bool = False,
+    partial: bool = False,
     kept_from: int = 0,
 ) -> Prim:
     """Add a row to the table. `inputs` names the tensor inputs ("x y"; "*xs" takes any number, and its vjp returns a tuple).
 
     `view` is "always" if the output shares the input's memory, "maybe" if that depends on the layout. `kept_from`: a vjp that asks for
-    all inputs of a variadic primitive gets those from this position on (the earlier ones are not kept alive).
+    all inputs of a variadic primitive gets those from this position on (the earlier ones are not kept alive). The vjp of a `multi` row
+    gets zeros for the outputs that no gradient reached; with `partial` it gets None for them.
     """
     assert name not in table, name
     prim = table[name] = Prim(name, inputs, kernel, rule)
-    prim.batch, prim.view, prim.multi = batch, view, multi
+    prim.batch, prim.view, prim.multi, prim.partial = batch, view, multi, partial
     if vjp is not None:
         rules = vjp if isinstance(vjp, tuple) else (vjp,)
         compiled = [(None, 0) if fn is None else _compile(fn, prim, kept_from) for fn in rules]

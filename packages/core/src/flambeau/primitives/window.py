@@ -28,6 +28,15 @@ max_pool = primitive(  # values, and their flat positions among the spatial axes
     vjp=lambda g, out, x_shape: unpool(g[0], out[1], input_shape=x_shape),
     multi=True,
 )
+max_pool_values = primitive(  # without the positions, which are found again where a gradient needs them
+    "max_pool_values",
+    "x",
+    kernel="window.max_pool_values",
+    rule=lambda x, **window: _max_rule(x, **window)[0],
+    vjp=lambda g, x, x_shape, kernel, stride, padding, dilation, ceil_mode: unpool(
+        g, max_pool(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)[1], input_shape=x_shape
+    ),
+)
 adaptive_max_pool = primitive(
     "adaptive_max_pool",
     "x",

@@ -1,0 +1,96 @@
+"""Softmax, log-softmax and standardisation (the common part of all normalisation layers), with the products of their Jacobians.
+
+Each is a few passes over the array that reuse one buffer. 16-bit floats are computed in float32; `axis` is a tuple of axes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flambeau.base.shapes import reduced
+from flambeau.primitives.kernels.layout import Array, to_work
+
+Axes = tuple[int, ...]
+
+
+def softmax(xp: Any, x: Array, axis: Axes) -> Array:
+    """exp(x) / sum(exp(x)).
+
+    >>> import numpy as np
+    >>> softmax(np, np.array([0.0, 0.0]), (0,))
+    array([0.5, 0.5])
+    """
+    dtype, (x,) = x.dtype, to_work(x)
+    out = x - x.max(axis=axis, keepdims=True) if x.size else x.copy()
+    xp.exp(out, out=out)
+    out /= out.sum(axis=axis, keepdims=True)
+    return out.astype(dtype, copy=False)
+
+
+def softmax_grad(xp: Any, g: Array, y: Array, axis: Axes) -> Array:
+    """y * (g - sum(g * y)): the Jacobian of softmax, which is symmetric, times g."""
+    dtype, (g, y) = g.dtype, to_work(g, y)
+    out = g * y
+    total = out.sum(axis=axis, keepdims=True)
+    xp.subtract(g, total, out=out)
+    out *= y
+    return out.astype(dtype, copy=False)
+
+
+def log_softmax(xp: Any, x: Array, axis: Axes) -> Array:
+    """x - log(sum(exp(x)))."""
+    dtype, (x,) = x.dtype, to_work(x)
+    out = x - x.max(axis=axis, keepdims=True) if x.size else x.copy()
+    out -= xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
+    return out.astype(dtype, copy=False)
+
+
+def log_softmax_grad(xp: Any, g: Array, y: Array, axis: Axes) -> Array:
+    """g - exp(y) * sum(g)."""
+    dtype, (g, y) = g.dtype, to_work(g, y)
+    out = xp.exp(y)
+    out *= g.sum(axis=axis, keepdims=True)
+    xp.subtract(g, out, out=out)
+    return out.astype(dtype, copy=False)
+
+
+def _count(x: Array, axis: Axes) -> Any:
+    return x.dtype.type(math.prod(x.shape[a] for a in axis))
+
+
+def _mean(x: Array, axis: Axes) -> Array:
+    return x.sum(axis=axis, keepdims=True) / _count(x, axis)
+
+
+def _mean_product(xp: Any, x: Array, y: Array, axis: Axes) -> Array:
+    """The mean of x * y, without an array of the products where the axes are the last ones."""
+    lead = x.ndim - len(axis)
+    if axis == tuple(range(lead, x.ndim)) and x.size and x.flags.c_contiguous and y.flags.c_contiguous:
+        length = math.prod(x.shape[lead:])
+        total = xp.einsum("ij,ij->i", x.reshape(-1, length), y.reshape(-1, length))
+        return total.reshape(x.shape[:lead] + (1,) * len(axis)) / x.dtype.type(length)
+    return _mean(x * y, axis)
+
+
+def standardize(xp: Any, x: Array, axis: Axes, eps: float, center: bool) -> tuple[Array, Array, Array]:
+    """(x - mean) / sqrt(variance + eps), the mean and the variance (biased; around 0 where not `center`).
+
+    The statistics keep the axes with size 1, and are float32 for 16-bit floats."""
+    dtype, (x,) = x.dtype, to_work(x)
+    mean = _mean(x, axis) if center else xp.zeros(reduced(x.shape, axis, True), x.dtype)
+    out = x - mean if center else x.copy(order="C")
+    variance = _mean_product(xp, out, out, axis)
+    out *= 1 / xp.sqrt(variance + x.dtype.type(eps))
+    return out.astype(dtype, copy=False), mean, variance
+
+
+def standardize_grad(xp: Any, g: Array, y: Array, variance: Array, axis: Axes, eps: float, center: bool) -> Array:
+    """(g - mean(g) - y * mean(g * y)) / sqrt(variance + eps)."""
+    dtype, (g, y, variance) = g.dtype, to_work(g, y, variance)
+    out = y * _mean_product(xp, g, y, axis)
+    xp.subtract(g, out, out=out)
+    if center:
+        out -= _mean(g, axis)
+    out *= 1 / xp.sqrt(variance + variance.dtype.type(eps))
+    return out.astype(dtype, copy=False)
