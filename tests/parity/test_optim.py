@@ -24,6 +24,28 @@ CASES = [
     ("Adam", {"lr": 0.1, "betas": (0.3, 0.9)}),
     ("AdamW", {"lr": 0.1}),
     ("AdamW", {"lr": 0.03, "weight_decay": 0.3, "amsgrad": True}),
+    ("Adamax", {"lr": 0.1}),
+    ("Adamax", {"lr": 0.1, "betas": (0.7, 0.9), "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {"lr": 0.1}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "momentum_decay": 0.1, "maximize": True}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RMSprop", {"lr": 0.01}),
+    ("RMSprop", {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01, "alpha": 0.9, "centered": True}),
+    ("RMSprop", {"lr": 0.01, "centered": True, "momentum": 0.5, "maximize": True}),
+    ("Adagrad", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "eps": 1e-4}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.1, "maximize": True}),
+    ("ASGD", {"lr": 0.1}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.05, "alpha": 0.5, "t0": 5, "weight_decay": 0.1}),
+    ("Rprop", {"lr": 0.1}),
+    ("Rprop", {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.4), "maximize": True}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-4, 0.1), "d": 1.5, "weight_decay": 0.1, "maximize": True}),
 ]
 IDS = [f"{name}-{'-'.join(f'{k}={v}' for k, v in options.items())}" for name, options in CASES]
 
@@ -147,3 +169,36 @@ def test_complex_parameters(name, options):
     mine, reference = getattr(fb.optim, name)(params, **options), getattr(torch.optim, name)(others, **options)
     run(mine, reference, params, others, range(12), 5e-6)
     assert_same_state(mine, reference, 2e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"lr": 0.1}, {"lr": 0.1, "nesterov": False, "adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.3}, {"lr": 0.1, "ns_steps": 3}],
+)
+def test_muon(options):
+    """Its matrix products are in bfloat16: a sum in another order may round the other way, which five iterations make 2 % of an update."""
+    arrays = start("float32", [(6, 4), (4, 9)])
+    params, others = ours(arrays), theirs(arrays)
+    mine, reference = fb.optim.Muon(params, **options), torch.optim.Muon(others, **options)
+    for step in range(20):
+        run(mine, reference, params, others, range(step, step + 1), 2e-3)
+        with fb.no_grad():
+            for p, q in zip(params, others, strict=True):
+                p.copy_(fb.tensor(q.detach().numpy()))
+    assert_same_state(mine, reference, 1e-6)
+
+
+@pytest.mark.parametrize("name, options", CASES, ids=IDS)
+def test_bfloat16_parameters(name, options):
+    arrays = start("float32", [(6, 4), (5,)])
+    params = [fb.tensor(a).to(fb.bfloat16).requires_grad_() for a in arrays]
+    others = [torch.tensor(a).to(torch.bfloat16).requires_grad_() for a in arrays]
+    mine, reference = getattr(fb.optim, name)(params, **options), getattr(torch.optim, name)(others, **options)
+    for step in range(5):
+        for p, q, g in zip(params, others, start("float32", [(6, 4), (5,)], seed=step), strict=True):
+            p.grad, q.grad = fb.tensor(g).to(fb.bfloat16), torch.tensor(g).to(torch.bfloat16)
+        mine.step()
+        reference.step()
+    for p, q in zip(params, others, strict=True):
+        assert p.dtype is fb.bfloat16
+        np.testing.assert_allclose(p.detach().float().numpy(), q.detach().float().numpy(), rtol=0.04, atol=0.04)

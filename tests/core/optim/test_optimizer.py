@@ -115,7 +115,7 @@ def test_learning_rate_as_a_tensor():
     assert a.item() == b.item()
 
 
-# -- state dicts -----------------------------------------------------------------------------------------------------------------------------
+# -- state dicts -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("make", [lambda p: fb.optim.Adam(p, lr=0.1, amsgrad=True), lambda p: fb.optim.SGD(p, lr=0.1, momentum=0.9)])
 def test_a_restored_optimizer_goes_on_bit_for_bit(make):
     a, b = leaf(1.0, -2.0), leaf(3.0)
@@ -195,7 +195,7 @@ def test_repr():
     assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n") and "    lr: 0.5\n" in text and text.endswith(")")
 
 
-# -- hooks -----------------------------------------------------------------------------------------------------------------------------------
+# -- hooks -------------------------------------------------------------------------------------------------------------
 def test_step_hooks_run_in_order_and_can_be_removed():
     a = leaf(1.0)
     optimizer = fb.optim.SGD([a], lr=0.1)
@@ -254,7 +254,7 @@ def test_state_dict_hooks():
     assert order[-1] == 9.0
 
 
-# -- errors ----------------------------------------------------------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------------------------------------
 def test_errors_of_parameters():
     a = leaf(1.0)
     with pytest.raises(ArgumentTypeError, match="single tensor.*Try: put it into a list"):
@@ -304,11 +304,23 @@ def test_a_class_without_a_rule_says_so():
         fb.optim.Optimizer([a], {"lr": 0.1}).step()
 
 
-# -- differentiable steps --------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
-def test_gradients_flow_through_differentiable_steps(name):
-    options = {"momentum": 0.9} if name == "SGD" else {"amsgrad": True}
-
+# -- differentiable steps ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("SGD", {"momentum": 0.9, "nesterov": True}),
+        ("Adam", {"amsgrad": True}),
+        ("AdamW", {}),
+        ("Adamax", {}),
+        ("NAdam", {}),
+        ("RAdam", {}),
+        ("RMSprop", {"momentum": 0.5, "centered": True}),
+        ("Adagrad", {}),
+        ("Adadelta", {}),
+        ("ASGD", {"t0": 1, "lambd": 0.1}),
+    ],
+)
+def test_gradients_flow_through_differentiable_steps(name, options):
     def after(start: list[float], record: bool):
         x = fb.tensor(start, dtype=fb.float64, requires_grad=True)
         p = x.clone() if record else fb.tensor(start, dtype=fb.float64, requires_grad=True)

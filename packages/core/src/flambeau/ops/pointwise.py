@@ -195,7 +195,7 @@ eq_op, ne_op = binary(rows.eq, dunder=True), binary(rows.ne, dunder=True)
 lt_op, le_op, gt_op, ge_op = (binary(p, dunder=True, check=_ordered) for p in (rows.lt, rows.le, rows.gt, rows.ge))
 
 
-def _in_float32(op: Callable[..., Any]) -> Callable[..., Any]:
+def in_float32(op: Callable[..., Any]) -> Callable[..., Any]:
     """Half-precision operands are computed in float32 and rounded once, as PyTorch does."""
 
     def call(input: Any, *args: Any, **kwargs: Any) -> Any:
@@ -214,7 +214,7 @@ def _in_float32(op: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _with_alpha(op: Callable[..., Any], doc: str) -> Callable[..., Any]:
-    @_in_float32
+    @in_float32
     def scaled(input: Any, other: Any, *, alpha: Any) -> Any:
         return op(input, mul_op(other, alpha) if isinstance(other, Tensor) else other * alpha)
 
@@ -447,19 +447,19 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     return where(eq_op(input, float("-inf")), info.min if neginf is None else neginf, x)
 
 
-@_in_float32
+@in_float32
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
     return add_op(input, mul_op(tensor1 if value == 1 else mul_op(tensor1, value), tensor2))
 
 
-@_in_float32
+@in_float32
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
     return add_op(input, div_op(tensor1 if value == 1 else mul_op(tensor1, value), tensor2))
 
 
-@_in_float32
+@in_float32
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight * (end - input), exact at both ends."""
     span = sub_op(end, input)

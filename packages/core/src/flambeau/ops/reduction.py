@@ -298,6 +298,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     x = x if dtype is None else to_dtype(x, dtypes.as_dtype(dtype))
     if x._a.dtype.kind in "biu":
         raise DtypeError(explain("norm", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float()"))
+    if rows.is_half(x._a.dtype):  # squares of float16 overflow at 256
+        return to_dtype(vector_norm(to_dtype(x, dtypes.float32), ord, dim, keepdim), x.dtype)
     axes = _axes("norm", x, dim)
     size = abs(x)
     if ord == float("inf"):
