@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import DtypeError, ShapeError, explain
-from flambeau.ops.pointwise import add_op, into, mul_op
+from flambeau.ops.pointwise import add_op, in_float32, into, mul_op
 from flambeau.ops.shape import unsqueeze
 from flambeau.primitives import contraction
 from flambeau.primitives.contraction import matmul_error
@@ -113,26 +113,31 @@ def _scaled(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     return add_op(input if beta == 1 else mul_op(input, beta), scaled)
 
 
+@in_float32
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
     return _scaled(input, mm(mat1, mat2), beta, alpha)
 
 
+@in_float32
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
     return _scaled(input, mv(mat, vec), beta, alpha)
 
 
+@in_float32
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * the sum of batch1[i] @ batch2[i]."""
     return _scaled(input, bmm(batch1, batch2).sum(0), beta, alpha)
 
 
+@in_float32
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2)."""
     return _scaled(input, bmm(batch1, batch2), beta, alpha)
 
 
+@in_float32
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)."""
     return _scaled(input, outer(vec1, vec2), beta, alpha)

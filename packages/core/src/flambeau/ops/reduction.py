@@ -299,6 +299,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     x = x if dtype is None else to_dtype(x, dtypes.as_dtype(dtype))
     if x._a.dtype.kind in "biu":
         raise DtypeError(explain("norm", expected="a floating-point or complex tensor", got=repr(x.dtype), hint=".float()"))
+    if rows.is_half(x._a.dtype):  # squares of float16 overflow at 256
+        return to_dtype(vector_norm(to_dtype(x, dtypes.float32), ord, dim, keepdim), x.dtype)
     axes = _axes("norm", x, dim)
     if ord == 2 and x._a.dtype.kind != "c":
         return _safe_root(rows.sum_(mul_op(x, x), axis=axes, keepdim=keepdim))

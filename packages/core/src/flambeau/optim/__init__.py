@@ -1,0 +1,34 @@
+"""Optimizers with PyTorch's names, arguments, state dicts and step-by-step results, and learning-rate schedules."""
+
+from flambeau.optim.adadelta import Adadelta
+from flambeau.optim.adafactor import Adafactor
+from flambeau.optim.adagrad import Adagrad
+from flambeau.optim.adam import Adam, AdamW
+from flambeau.optim.adamax import Adamax
+from flambeau.optim.asgd import ASGD
+from flambeau.optim.lion import Lion
+from flambeau.optim.muon import Muon
+from flambeau.optim.nadam import NAdam
+from flambeau.optim.optimizer import Optimizer
+from flambeau.optim.radam import RAdam
+from flambeau.optim.rmsprop import RMSprop
+from flambeau.optim.rprop import Rprop
+from flambeau.optim.sgd import SGD
+
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+]
