@@ -133,7 +133,8 @@ def test_discrete_laws(stream, draw, law):
     expected = n * np.diff(np.concatenate([[0.0], law.cdf(edges), [1.0]]))
     seen = np.histogram(np.searchsorted(edges, drawn, side="left"), bins=np.arange(len(bins)))[0]
     keep = expected > 5
-    assert stats.chisquare(np.append(seen[keep], seen[~keep].sum() + 1e-9), np.append(expected[keep], expected[~keep].sum() + 1e-9)).pvalue > 1e-3
+    observed, wanted = (np.append(v[keep], v[~keep].sum() + 1e-9) for v in (seen, expected))
+    assert stats.chisquare(observed, wanted).pvalue > 1e-3
 
 
 def test_edges_of_gamma_poisson_binomial():
@@ -222,7 +223,8 @@ def test_torch_stream_equals_the_stored_draws():
     lambda g: g.manual_seed(2**64), lambda g: g.uniform(3, low=2, high=1), lambda g: g.normal(3, std=-1), lambda g: g.randint(3, 3, 1),
     lambda g: g.bernoulli(1.5, 3), lambda g: g.bernoulli(np.array([-0.1])), lambda g: g.exponential(3, rate=0), lambda g: g.permutation(-1),
     lambda g: g.geometric(0.0, 3), lambda g: g.multinomial(np.array([1.0, -1.0]), 1), lambda g: g.multinomial(np.array([1.0, 0.0]), 2),
-    lambda g: g.multinomial(np.array([np.inf, 1.0]), 1), lambda g: g.multinomial(np.array([1, 2]), 1), lambda g: g.set_state(np.zeros(3, np.uint8)),
+    lambda g: g.multinomial(np.array([np.inf, 1.0]), 1), lambda g: g.multinomial(np.array([1, 2]), 1),
+    lambda g: g.set_state(np.zeros(3, np.uint8)),
     lambda g: Generator(0, "torch").set_state(np.zeros(5056, np.uint8)),
 ])
 def test_refusals(call):

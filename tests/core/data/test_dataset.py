@@ -4,6 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, IndexingError, ShapeError
 from flambeau.data import (
     ChainDataset,
@@ -16,8 +19,6 @@ from flambeau.data import (
     random_split,
     rng,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 class Count(IterableDataset):

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from flambeau.base.errors import ArgumentError, ArgumentTypeError
 from flambeau.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, TensorDataset, get_worker_info, rng
 

@@ -9,6 +9,7 @@ import random
 
 import numpy as np
 import pytest
+
 from flambeau.base.errors import ArgumentError
 from flambeau.data import (
     DataLoader,

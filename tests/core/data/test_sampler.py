@@ -3,6 +3,9 @@
 import collections
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from flambeau.base.errors import ArgumentError, ArgumentTypeError
 from flambeau.data import (
     BatchSampler,
@@ -14,8 +17,6 @@ from flambeau.data import (
     WeightedRandomSampler,
     rng,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_sequential():

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+
 from flambeau.base.errors import ArgumentError, ShapeError
 from flambeau.data import DataLoader, Dataset, IterableDataset, Subset, WorkerError, get_worker_info, rng
 from flambeau.data.failure import Failure
@@ -65,7 +66,11 @@ def test_seeds_follow_the_protocol():
     assert rows[0][:3] == [0, 2, base] and rows[1][:3] == [1, 2, base + 1]
     for worker in (0, 1):
         words = np.random.SeedSequence([worker, base & 0xFFFFFFFF, base >> 32, 0]).generate_state(4)
-        expected = random.Random(base + worker).random(), np.random.RandomState(words).rand(), rng.draw_seed(rng.new_generator(base + worker))
+        expected = (
+            random.Random(base + worker).random(),
+            np.random.RandomState(words).rand(),
+            rng.draw_seed(rng.new_generator(base + worker)),
+        )
         assert tuple(rows[worker][3:]) == expected
     assert rows[2][3] != rows[0][3]
 
@@ -242,9 +247,7 @@ def test_stopping_early_stops_the_workers(kind):
     import threading
 
     memory, threads = memory_files(), threading.active_count()
-    for batch in DataLoader(Big(1000), num_workers=2, worker_type=kind):
-        break
-    del batch
+    next(iter(DataLoader(Big(1000), num_workers=2, worker_type=kind)))
     assert memory_files() == memory and not children() and threading.active_count() == threads
 
 
@@ -282,7 +285,9 @@ def test_subset_of_arrays_keeps_order_under_load():
 
 def run_script(body, *, timeout=60):
     script = "import numpy as np, os, sys, time\nfrom flambeau.data import DataLoader, Dataset\n" + textwrap.dedent(body)
-    return subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=timeout, env=child_environment())
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=timeout, env=child_environment()
+    )
 
 
 def child_environment():

@@ -125,7 +125,9 @@ def test_infinities_do_not_leak_through_padding():
     np.testing.assert_array_equal(got, np.full((1, 1, 3), np.inf))
 
 
-@pytest.mark.parametrize("x_shape,w_shape,groups", [((1, 3, 4), (2, 2, 3), 1), ((1, 4, 4), (3, 2, 3), 2), ((1, 2, 2), (2, 2, 5), 1), ((2, 4), (2, 4), 1)])
+@pytest.mark.parametrize("x_shape,w_shape,groups", [
+    ((1, 3, 4), (2, 2, 3), 1), ((1, 4, 4), (3, 2, 3), 2), ((1, 2, 2), (2, 2, 5), 1), ((2, 4), (2, 4), 1),
+])
 def test_shapes_that_do_not_fit_are_refused(x_shape, w_shape, groups):
     with pytest.raises(ShapeError):
         kernels.conv(np, np.zeros(x_shape), np.zeros(w_shape), stride=(1,), padding=((0, 0),), dilation=(1,), groups=groups)

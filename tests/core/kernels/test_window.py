@@ -36,12 +36,12 @@ def loop_max_pool(x, out, kernel, stride, padding, dilation):
     values, indices = np.zeros(x.shape[:2] + out, x.dtype), np.zeros(x.shape[:2] + out, np.int64)
     for o, positions in window_positions(x.shape[2:], kernel, stride, padding, dilation, out):
         for n, c in itertools.product(range(x.shape[0]), range(x.shape[1])):
-            best = None
+            best, where = None, -1
             for p in positions:
                 v = x[(n, c, *p)]
                 if best is None or v > best or np.isnan(v):
                     best, where = v, int(np.ravel_multi_index(p, x.shape[2:]))
-            values[(n, c, *o)], indices[(n, c, *o)] = best, where
+            values[(n, c, *o)], indices[(n, c, *o)] = -np.inf if best is None else best, where
     return values, indices
 
 
@@ -57,7 +57,10 @@ def test_max_pool(case, seed):
     expected, where = loop_max_pool(x, out[2:], **params)
     assert values.shape == out and indices.dtype == np.int64
     np.testing.assert_array_equal(values, expected)
-    np.testing.assert_array_equal(indices, where)
+    inside = where >= 0                                     # elsewhere the window saw padding only
+    np.testing.assert_array_equal(indices[inside], where[inside])
+    assert ((indices >= 0) & (indices < max(1, np.prod(shape[2:])))).all()
+    where = indices
     np.testing.assert_array_equal(kernels.max_pool_values(np, x, **params, ceil_mode=ceil), expected)
     g = rng.standard_normal(values.shape)
     dx = np.zeros(shape)

@@ -113,7 +113,7 @@ class Receiver:
         return numbers
 
 
-def _load(whole: np.ndarray) -> Any:
+def _load(whole: Any) -> Any:
     """Rebuild an object whose arrays are views of `whole` (a one-dimensional array of bytes), which they keep alive."""
     memory = memoryview(whole)
     count = int(np.frombuffer(memory[:8], dtype=np.int64)[0])
@@ -121,5 +121,3 @@ def _load(whole: np.ndarray) -> Any:
     offsets, _ = _place([8 * (count + 1), *sizes])
     first, *others = (memory[offset : offset + size] for offset, size in zip(offsets[1:], sizes, strict=True))
     return pickle.loads(first, buffers=others)
-
-

@@ -91,7 +91,9 @@ def _collate_mappings(batch: Sequence[Any], fn_map: CollateMap | None) -> Any:
     first = batch[0]
     for number, sample in enumerate(batch):
         if not isinstance(sample, Mapping):
-            raise _Mismatch(ArgumentTypeError, "samples of one type", f"{_name(sample)} in sample {number} but {_name(first)} in sample 0", "")
+            raise _Mismatch(
+                ArgumentTypeError, "samples of one type", f"{_name(sample)} in sample {number} but {_name(first)} in sample 0", ""
+            )
         missing = [key for key in first if key not in sample]
         if missing:
             raise _Mismatch(
@@ -141,7 +143,7 @@ def _name(value: Any) -> str:
     return type(value).__name__
 
 
-def _check_alike(batch: Sequence[Any], kind: type) -> None:
+def _check_alike(batch: Sequence[Any], kind: Any) -> None:
     first = batch[0]
     for number, sample in enumerate(batch):
         if not isinstance(sample, kind):
@@ -149,7 +151,9 @@ def _check_alike(batch: Sequence[Any], kind: type) -> None:
             raise _Mismatch(ArgumentTypeError, "samples of one type", got, "convert them in the dataset")
         if tuple(sample.shape) != tuple(first.shape):
             got = f"sample {number} has shape {tuple(sample.shape)} but sample 0 has shape {tuple(first.shape)}"
-            raise _Mismatch(ShapeError, "samples of equal shape", got, "resize or pad in the dataset, or pass collate_fn= to the DataLoader")
+            raise _Mismatch(
+                ShapeError, "samples of equal shape", got, "resize or pad in the dataset, or pass collate_fn= to the DataLoader"
+            )
 
 
 def _collate_tensors(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
@@ -182,7 +186,7 @@ def _collate_numbers(batch: Sequence[Any], *, collate_fn_map: CollateMap | None 
 
 
 def _collate_strings(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
-    return batch if isinstance(batch, list) else list(batch)
+    return batch
 
 
 def default_convert(data: Any) -> Any:

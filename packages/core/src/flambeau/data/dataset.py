@@ -22,8 +22,11 @@ class Dataset(Generic[T_co]):
     A subclass may also write `__getitems__(indices) -> list`, which the loader then calls once a batch.
 
     >>> class Squares(Dataset):
-    ...     def __getitem__(self, index): return index ** 2
-    ...     def __len__(self): return 4
+    ...     def __getitem__(self, index):
+    ...         return index**2
+    ...
+    ...     def __len__(self):
+    ...         return 4
     >>> list(Squares() + Squares())
     [0, 1, 4, 9, 0, 1, 4, 9]
     """
@@ -63,7 +66,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
             raise ArgumentError(explain("TensorDataset", expected="at least one tensor", got="none"))
         for position, tensor in enumerate(tensors):
             if not tensor.shape:
-                raise ShapeError(explain("TensorDataset", expected="tensors with a first dimension", got=f"a 0-d tensor at position {position}"))
+                raise ShapeError(explain("TensorDataset", expected="tensors with rows", got=f"a 0-d tensor at position {position}"))
         sizes = [tensor.shape[0] for tensor in tensors]
         if any(size != sizes[0] for size in sizes):
             raise ShapeError(explain("TensorDataset", expected="tensors with the same first size", got=f"first sizes {sizes}"))
@@ -156,7 +159,8 @@ class ChainDataset(IterableDataset[Any]):
     """Iterable datasets one after the other, lazily.
 
     >>> class Count(IterableDataset):
-    ...     def __iter__(self): return iter(range(2))
+    ...     def __iter__(self):
+    ...         return iter(range(2))
     >>> list(Count() + Count())
     [0, 1, 0, 1]
     """
@@ -227,7 +231,11 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Any | 
         sizes = [int(length) for length in lengths]
     if sum(sizes) != total or any(size < 0 for size in sizes):
         raise ArgumentError(
-            explain("random_split", expected=f"lengths that sum to {total}, or fractions that sum to 1", got=f"{list(lengths)} (sum {sum(lengths)})")
+            explain(
+                "random_split",
+                expected=f"lengths that sum to {total}, or fractions that sum to 1",
+                got=f"{list(lengths)}",
+            )
         )
     order = rng.permutation(total, generator)
     ends = itertools.accumulate(sizes)

@@ -20,9 +20,7 @@ class DistributedSampler(Sampler[int]):
     [[0, 2, 4], [1, 3, 0]]
     """
 
-    def __init__(
-        self, dataset: Sized, num_replicas: int, rank: int, shuffle: bool = True, seed: int = 0, drop_last: bool = False
-    ) -> None:
+    def __init__(self, dataset: Sized, num_replicas: int, rank: int, shuffle: bool = True, seed: int = 0, drop_last: bool = False) -> None:
         if num_replicas < 1:
             raise ArgumentError(explain("DistributedSampler", expected="num_replicas of 1 or more", got=str(num_replicas)))
         if not 0 <= rank < num_replicas:

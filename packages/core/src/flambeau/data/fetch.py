@@ -58,7 +58,9 @@ class IterableFetcher:
         if self.samples < samples:
             raise ArgumentError(
                 explain(
-                    "DataLoader.load_state_dict", expected=f"a dataset with at least {samples} samples", got=f"one that ended after {self.samples}"
+                    "DataLoader.load_state_dict",
+                    expected=f"a dataset with at least {samples} samples",
+                    got=f"one that ended after {self.samples}",
                 )
             )
 

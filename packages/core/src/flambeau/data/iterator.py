@@ -224,9 +224,7 @@ class WorkerIterator(LoaderIterator):
             self._broken = error
             raise
         if received is None:
-            raise WorkerError(
-                f"DataLoader timed out: no batch within {self._loader.timeout} seconds. Workers: {self._pool.waiting_for()}."
-            )
+            raise WorkerError(f"DataLoader timed out: no batch within {self._loader.timeout} seconds. Workers: {self._pool.waiting_for()}.")
         sender, report = received
         if report.kind == "failure" and report.number < 0:
             self._broken = WorkerError(f"DataLoader worker thread {sender} ended: {report.value.text}")

@@ -86,7 +86,9 @@ class DataLoader:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._ready and name in _FROZEN:
-            raise ArgumentError(explain("DataLoader", expected=f"{name} to stay as it was made", got="an assignment", hint="make a new loader"))
+            raise ArgumentError(
+                explain("DataLoader", expected=f"{name} to stay as it was made", got="an assignment", hint="make a new loader")
+            )
         super().__setattr__(name, value)
 
     def _check_workers(self) -> None:
@@ -103,14 +105,18 @@ class DataLoader:
             require(self.multiprocessing_context is None, "no multiprocessing_context with num_workers=0", self.multiprocessing_context)
             require(self.timeout == 0, "no timeout with num_workers=0", self.timeout)
         else:
-            require(isinstance(self.prefetch_factor, int) and self.prefetch_factor > 0, "a prefetch_factor of 1 or more", self.prefetch_factor)
+            require(
+                isinstance(self.prefetch_factor, int) and self.prefetch_factor > 0, "a prefetch_factor of 1 or more", self.prefetch_factor
+            )
         context = self.multiprocessing_context
         if isinstance(context, str):
             methods = multiprocessing.get_all_start_methods()
             require(context in methods, f"a start method of {methods}", repr(context))
             self.multiprocessing_context = multiprocessing.get_context(context)
         elif context is not None and not isinstance(context, BaseContext):
-            raise ArgumentTypeError(explain("DataLoader", expected="a multiprocessing context or the name of one", got=type(context).__name__))
+            raise ArgumentTypeError(
+                explain("DataLoader", expected="a multiprocessing context or the name of one", got=type(context).__name__)
+            )
 
     def _choose_samplers(self, batch_size: Any, shuffle: bool | None, sampler: Any, batch_sampler: Any, drop_last: bool) -> None:
         def conflict(expected: str, got: str, hint: str = "") -> ArgumentError:
@@ -227,6 +233,8 @@ class DataLoader:
         for name, value in state["identity"].items():
             if value != mine.get(name):
                 raise ArgumentError(
-                    explain("DataLoader.load_state_dict", expected=f"{name} {value!r} as when the state was saved", got=repr(mine.get(name)))
+                    explain(
+                        "DataLoader.load_state_dict", expected=f"{name} {value!r} as when the state was saved", got=repr(mine.get(name))
+                    )
                 )
         self._resume = copy.deepcopy(state)

@@ -91,7 +91,7 @@ class IndexStream:
                 generator.set_state(state)
             if self._stateful is not None:
                 self._stateful.load_state_dict(copy.deepcopy(resume["sampler"]["state"]))
-        over = self._stateful is not None and self.sampler_state["ended"]
+        over = self.sampler_state is not None and self.sampler_state["ended"]
         self._indices: Iterator[Any] = iter(()) if over else iter(loader.index_sampler)
         self._full = loader.batch_size
         drew = base_seed is None if resume is None else resume["drew_seed"]

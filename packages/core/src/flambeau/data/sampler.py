@@ -43,9 +43,7 @@ class RandomSampler(Sampler[int]):
     Without a `generator` every epoch draws one seed from the default generator and shuffles with a fresh generator.
     """
 
-    def __init__(
-        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any | None = None
-    ) -> None:
+    def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any | None = None) -> None:
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples
@@ -96,15 +94,15 @@ class WeightedRandomSampler(Sampler[int]):
     5
     """
 
-    def __init__(
-        self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any | None = None
-    ) -> None:
+    def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any | None = None) -> None:
         _check_count("WeightedRandomSampler", "num_samples", num_samples)
         if not isinstance(replacement, bool):
             raise ArgumentTypeError(explain("WeightedRandomSampler", expected="replacement to be a bool", got=repr(replacement)))
         self.weights = rng.weights_of(weights)
         if len(self.weights.shape) != 1:
-            raise ArgumentError(explain("WeightedRandomSampler", expected="a 1-d list of weights", got=f"shape {tuple(self.weights.shape)}"))
+            raise ArgumentError(
+                explain("WeightedRandomSampler", expected="a 1-d list of weights", got=f"shape {tuple(self.weights.shape)}")
+            )
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator

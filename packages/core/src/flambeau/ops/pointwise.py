@@ -27,11 +27,14 @@ _OPERANDS = (Tensor, int, float, builtins.complex, np.generic, ndarray)
 _NOTHING: dict[str, Any] = {}
 
 
-def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Callable[..., Any]:
-    """An operation on two operands. As an operator (`dunder`) it returns NotImplemented for operands it does not know."""
+def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """An operation on two operands. As an operator (`dunder`) it returns NotImplemented for operands it does not know.
+
+    `check(name, x, y)` sees operands other than floats, and may refuse or replace them.
+    """
     name = prim.name
     kernel: Any = None
-    kinds = frozenset("fc") if floating else frozenset("biufc")
+    kinds = frozenset("fc" if floating else "biufc") - frozenset("bc" if check else "")
     recorded = prim.rules is not None
     assert prim.rules is None or None not in prim.rules, name
 
@@ -72,10 +75,39 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False) -> Calla
             return t
         if dunder and not isinstance(other, _OPERANDS):
             return NotImplemented
-        return prim(*operands(name, input, other, floating=floating))
+        x, y = operands(name, input, other, floating=floating)
+        return prim(x, y) if check is None else check(prim, input, other, x, y)
 
     op.__name__ = op.__qualname__ = name
     return op
+
+
+def _ordered(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
+    """Complex numbers have no order."""
+    if rows.is_complex(x) or rows.is_complex(y):
+        raise DtypeError(explain(prim.name, expected="real operands", got="a complex one", hint=".abs() or .real"))
+    return prim(x, y)
+
+
+def _divides(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
+    """Rounded division is for real numbers."""
+    if next(v for v in (x, y) if isinstance(v, Tensor))._a.dtype.kind == "b":
+        raise DtypeError(explain(prim.name, expected="numbers", got="bool operands", hint=".int()"))
+    return _ordered(prim, input, other, x, y)
+
+
+def _no_bool(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
+    for v in (input, other):
+        if isinstance(v, builtins.bool) or (isinstance(v, Tensor) and v._a.dtype.kind == "b"):
+            raise DtypeError(explain("sub", expected="numbers", got="a bool operand", hint="^ (logical_xor) or ~ (logical_not)"))
+    return prim(x, y)
+
+
+def _bool_power(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
+    """For bools: true unless false to the power true."""
+    if isinstance(x, Tensor) and x._a.dtype.kind == "b":
+        return rows.logical_or(x, rows.logical_not(y) if isinstance(y, Tensor) else not y)
+    return prim(x, y)
 
 
 def unary(prim: Prim, *, floating: bool = True, kinds: str = "fc") -> Callable[..., Any]:
@@ -154,10 +186,11 @@ def _logical(prim: Prim) -> Callable[..., Any]:
 
 
 # -- operators ------------------------------------------------------------------------------------------------------------------------
-add_op, sub_op, mul_op, div_op = (binary(p, floating=p is rows.div, dunder=True) for p in (rows.add, rows.sub, rows.mul, rows.div))
-pow_op = binary(rows.pow_, dunder=True)
-remainder_op, floordiv_op = binary(rows.remainder, dunder=True), binary(rows.floor_divide, dunder=True)
-eq_op, ne_op, lt_op, le_op, gt_op, ge_op = (binary(p, dunder=True) for p in (rows.eq, rows.ne, rows.lt, rows.le, rows.gt, rows.ge))
+add_op, mul_op, div_op = (binary(p, floating=p is rows.div, dunder=True) for p in (rows.add, rows.mul, rows.div))
+sub_op, pow_op = binary(rows.sub, dunder=True, check=_no_bool), binary(rows.pow_, dunder=True, check=_bool_power)
+remainder_op, floordiv_op = (binary(p, dunder=True, check=_divides) for p in (rows.remainder, rows.floor_divide))
+eq_op, ne_op = binary(rows.eq, dunder=True), binary(rows.ne, dunder=True)
+lt_op, le_op, gt_op, ge_op = (binary(p, dunder=True, check=_ordered) for p in (rows.lt, rows.le, rows.gt, rows.ge))
 
 
 def _with_alpha(op: Callable[..., Any], doc: str) -> Callable[..., Any]:
@@ -230,11 +263,11 @@ eq, ne, lt, le, gt, ge = (
     for op, sign in ((eq_op, "=="), (ne_op, "!="), (lt_op, "<"), (le_op, "<="), (gt_op, ">"), (ge_op, ">="))
 )
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
-maximum = function(binary(rows.maximum), "The larger of each pair; NaN where either is NaN.")
-minimum = function(binary(rows.minimum), "The smaller of each pair; NaN where either is NaN.")
-fmax = function(binary(rows.fmax), "The larger of each pair; a number wins over NaN.")
-fmin = function(binary(rows.fmin), "The smaller of each pair; a number wins over NaN.")
-fmod = function(binary(rows.fmod), "The remainder of a division, with the sign of the dividend.")
+maximum = function(binary(rows.maximum, check=_ordered), "The larger of each pair; NaN where either is NaN.")
+minimum = function(binary(rows.minimum, check=_ordered), "The smaller of each pair; NaN where either is NaN.")
+fmax = function(binary(rows.fmax, check=_ordered), "The larger of each pair; a number wins over NaN.")
+fmin = function(binary(rows.fmin, check=_ordered), "The smaller of each pair; a number wins over NaN.")
+fmod = function(binary(rows.fmod, check=_divides), "The remainder of a division, with the sign of the dividend.")
 atan2 = arctan2 = function(binary(rows.atan2, floating=True), "The angle of the point (other, input), in (-pi, pi].")
 hypot = function(binary(rows.hypot, floating=True), "The length of the vector (input, other).")
 logaddexp = function(binary(rows.logaddexp, floating=True), "log(exp(input) + exp(other)) without overflow.")

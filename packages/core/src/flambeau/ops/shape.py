@@ -52,7 +52,7 @@ def _view_dtype(x: Tensor, d: dtypes.dtype) -> Tensor:
         raise ShapeError(
             explain("view", expected=f"a layout that {d!r} can describe", got=str(error), hint=".contiguous() first")
         ) from None
-    link_view(x, out)
+    link_view(x, out, "always")
     return out
 
 
@@ -338,9 +338,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     grids = [
         movement.expand(movement.reshape(p, shape=(1,) * i + (shape[i],) + (1,) * (n - 1 - i)), shape=shape) for i, p in enumerate(parts)
     ]
-    if swap:
-        grids = [transpose(g, 0, 1) for g in (grids[1], grids[0], *grids[2:])]
-    return tuple(grids)
+    return tuple([grids[1], grids[0], *grids[2:]] if swap else grids)
 
 
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:

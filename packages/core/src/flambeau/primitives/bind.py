@@ -67,7 +67,7 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     else:
         out = state.wrap(result)
         if prim.view:
-            link_view(inputs[0], out)
+            link_view(inputs[0], out, prim.view)
     if record and prim.rules is not None:
         state.record(prim, inputs, params, out)
     return out

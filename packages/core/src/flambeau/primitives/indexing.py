@@ -128,7 +128,7 @@ def _index_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...]) -> tuple[A
 
 
 index = primitive(
-    "index", "*xs", kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)], rule=_index_shape, vjp=_index_vjp
+    "index", "*xs", kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)], rule=_index_shape, vjp=_index_vjp, kept_from=1
 )
 
 
@@ -167,7 +167,9 @@ def _index_put_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...], accumu
     return (gx, gv, *(None for _ in indices))
 
 
-index_put = primitive("index_put", "*xs", kernel=_index_put, rule=lambda x, v, *i, axes, accumulate: (x.shape, x.dtype), vjp=_index_put_vjp)
+index_put = primitive(
+    "index_put", "*xs", kernel=_index_put, rule=lambda x, v, *i, axes, accumulate: (x.shape, x.dtype), vjp=_index_put_vjp, kept_from=2
+)
 
 
 def _unknown(name: str) -> Any:

@@ -16,7 +16,7 @@ reshape = primitive(
     kernel=lambda xp, x, shape: x.reshape(shape),
     rule=lambda x, shape: (shape, x.dtype),
     vjp=lambda g, x_shape: reshape(g, shape=x_shape),
-    view=True,
+    view="maybe",
 )
 permute = primitive(
     "permute",
@@ -24,7 +24,7 @@ permute = primitive(
     kernel=lambda xp, x, axes: x.transpose(axes),
     rule=lambda x, axes: (tuple(x.shape[a] for a in axes), x.dtype),
     vjp=lambda g, axes: permute(g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))),
-    view=True,
+    view="always",
 )
 expand = primitive(
     "expand",
@@ -32,7 +32,7 @@ expand = primitive(
     kernel=lambda xp, x, shape: _expand(xp, x, shape),
     rule=lambda x, shape: (shape, x.dtype),
     vjp=lambda g, x_shape: sum_to(g, x_shape),
-    view=True,
+    view="always",
 )
 flip = primitive(
     "flip",
@@ -75,7 +75,7 @@ slice_ = primitive(
     kernel=lambda xp, x, key: x[key if Ellipsis in key else (*key, ...)],  # with `...` a single element is a view, not a scalar
     rule=_sliced,
     vjp=lambda g, x_shape, key: place(g, key=key, shape=x_shape),
-    view=True,
+    view="always",
 )
 
 
@@ -104,7 +104,10 @@ def strided(xp: Any, x: Any, shape: Any, strides: Any, offset: int, x_strides: A
                     got=f"size={shape}, stride={strides}, storage_offset={offset}",
                 )
             )
-    return xp.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * x.itemsize for s in strides))
+    steps = tuple(s * x.itemsize for s in strides)
+    if xp is np:
+        return np.ndarray(shape, x.dtype, flat, offset * x.itemsize, steps)
+    return xp.lib.stride_tricks.as_strided(flat[offset:], shape, steps)
 
 
 def _root(x: Any) -> Any:
@@ -143,7 +146,7 @@ as_strided = primitive(
     vjp=lambda g, x_shape, strides, offset, x_strides, x_offset: strided_sum(
         g, x_shape=x_shape, strides=strides, offset=offset, x_strides=x_strides, x_offset=x_offset
     ),
-    view=True,
+    view="always",
 )
 
 
@@ -278,7 +281,7 @@ view_as_real = primitive(
     ),
     rule=lambda x: ((*x.shape, 2), x.dtype.type(0).real.dtype),
     vjp=lambda g: view_as_complex(g),
-    view=True,
+    view="maybe",
 )
 view_as_complex = primitive(
     "view_as_complex",
@@ -286,7 +289,7 @@ view_as_complex = primitive(
     kernel=lambda xp, x: xp.ascontiguousarray(x).view(np.dtype(f"c{2 * x.itemsize}")).reshape(x.shape[:-1]),
     rule=lambda x: (x.shape[:-1], np.dtype(f"c{2 * x.dtype.itemsize}")),
     vjp=lambda g: view_as_real(g),
-    view=True,
+    view="maybe",
 )
 
 

@@ -46,7 +46,8 @@ class Prim:
         self.infer = rule
         self.rules: tuple[Callable[..., Any] | None, ...] | None = None
         self.needs: tuple[int, ...] = ()
-        self.elementwise = self.view = self.multi = False
+        self.elementwise = self.multi = False
+        self.view = ""
         self.batch: Callable[..., Any] | str | None = None
         self._bound: dict[Any, Callable[..., Any]] = {}
         self.on_numpy: Callable[..., Any] = self._first_call
@@ -99,22 +100,27 @@ def primitive(
     rule: Rule,
     vjp: Any = None,
     batch: Any = None,
-    view: bool = False,
+    view: str = "",
     multi: bool = False,
+    kept_from: int = 0,
 ) -> Prim:
-    """Add a row to the table. `inputs` names the tensor inputs ("x y"; "*xs" takes any number, and its vjp returns a tuple)."""
+    """Add a row to the table. `inputs` names the tensor inputs ("x y"; "*xs" takes any number, and its vjp returns a tuple).
+
+    `view` is "always" if the output shares the input's memory, "maybe" if that depends on the layout. `kept_from`: a vjp that asks for
+    all inputs of a variadic primitive gets those from this position on (the earlier ones are not kept alive).
+    """
     assert name not in table, name
     prim = table[name] = Prim(name, inputs, kernel, rule)
     prim.batch, prim.view, prim.multi = batch, view, multi
     if vjp is not None:
         rules = vjp if isinstance(vjp, tuple) else (vjp,)
-        compiled = [(None, 0) if fn is None else _compile(fn, prim) for fn in rules]
+        compiled = [(None, 0) if fn is None else _compile(fn, prim, kept_from) for fn in rules]
         prim.rules = tuple(c[0] for c in compiled)
         prim.needs = tuple(c[1] for c in compiled)
     return prim
 
 
-def _compile(fn: Callable[..., Any], prim: Prim) -> tuple[Callable[..., Any], int]:
+def _compile(fn: Callable[..., Any], prim: Prim, kept_from: int) -> tuple[Callable[..., Any], int]:
     """Turn `fn(g, out, x, axis)` into `rule(g, node)`, and note which values it needs kept (a bit mask)."""
     code = fn.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -127,7 +133,7 @@ def _compile(fn: Callable[..., Any], prim: Prim) -> tuple[Callable[..., Any], in
             getters.append(lambda node: node.unpack_out())
         elif name in prim.inputs:
             i = prim.inputs.index(name)
-            mask |= DTYPES - 1 if prim.variadic else 1 << i
+            mask |= DTYPES - (1 << kept_from) if prim.variadic else 1 << i
             getters.append(_all if prim.variadic else partial(_unpack, i))
         elif name.endswith("_shape") and name[:-6] in prim.inputs:
             i = prim.inputs.index(name[:-6])
@@ -147,7 +153,7 @@ def _unpack(i: int, node: Any) -> Any:
 
 
 def _all(node: Any) -> Any:
-    return [node.unpack(i) for i in range(len(node.parents))]
+    return [node.unpack(i) if node.saved is None or node.saved[i] is not None else None for i in range(len(node.parents))]
 
 
 def _shape(i: int, node: Any) -> Any:

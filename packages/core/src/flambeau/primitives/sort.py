@@ -32,6 +32,22 @@ sort = primitive(
 )
 topk = primitive("topk", "x", kernel="sort.topk", rule=_topk_rule, vjp=_values_vjp, multi=True)
 searchsorted = primitive("searchsorted", "sequence x", kernel="sort.searchsorted", rule=lambda sequence, x, right: (x.shape, INT64))
-unique = primitive("unique", "x", kernel="sort.unique", rule=unknown("unique"), multi=True)
-bincount = primitive("bincount", "*xs", kernel="sort.bincount", rule=unknown("bincount"))
-histc = primitive("histc", "x", kernel="sort.histc", rule=lambda x, bins, lo, hi: ((bins,), x.dtype))
+lexsort = primitive(  # the order of the rows of a matrix, first column first
+    "lexsort", "x", kernel=lambda xp, x: _lexsort(xp, x), rule=lambda x: (x.shape[:1], INT64)
+)
+bincount = primitive(  # xs: integers, and perhaps their weights
+    "bincount", "*xs", kernel=lambda xp, *xs, minlength: xp.bincount(*xs, minlength=minlength), rule=unknown("bincount")
+)
+histc = primitive("histc", "x", kernel=lambda xp, x, bins, lo, hi: _histc(xp, x, bins, lo, hi).astype(x.dtype), rule=lambda x, bins, lo, hi: ((bins,), x.dtype))
+
+
+def _lexsort(xp: Any, x: Any) -> Any:
+    keys = x.T[::-1]
+    return xp.lexsort(keys) if len(keys) else xp.arange(len(x))
+
+
+def _histc(xp: Any, x: Any, bins: int, lo: float, hi: float) -> Any:
+    """Bin numbers from the distance to lo, as PyTorch computes them; the last bin holds hi."""
+    x = x[(x >= lo) & (x <= hi)].astype(np.float64, copy=False)
+    slot = xp.minimum(((x - lo) * (bins / (hi - lo))).astype(np.int64), bins - 1)
+    return xp.bincount(slot, minlength=bins)

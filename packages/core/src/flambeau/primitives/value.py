@@ -49,10 +49,10 @@ def storage_of(x: Value) -> Storage:
     return st
 
 
-def link_view(x: Value, view: Value) -> None:
-    """Let `view` share x's storage if its array shares x's memory (a reshape may have copied)."""
+def link_view(x: Value, view: Value, kind: str) -> None:
+    """Let `view` share x's storage. A view that is only "maybe" one does if its array shares x's memory (a reshape may have copied)."""
     origin = view._a.base
-    if origin is not None and (origin is x._a or origin is x._a.base):
+    if kind == "always" or (origin is not None and (origin is x._a or origin is x._a.base)):
         st = x._st
         if st is None:
             st = x._st = Storage()

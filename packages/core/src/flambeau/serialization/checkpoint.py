@@ -36,7 +36,8 @@ class Checkpointer:
 
     >>> import tempfile
     >>> checkpoints = Checkpointer(tempfile.mkdtemp(), keep=2)
-    >>> for step in (10, 20, 30): _ = checkpoints.save(step, {"step": step})
+    >>> for step in (10, 20, 30):
+    ...     _ = checkpoints.save(step, {"step": step})
     >>> checkpoints.steps(), checkpoints.latest().state
     ([20, 30], {'step': 30})
     """
@@ -89,7 +90,9 @@ class Checkpointer:
                 warnings.warn(f"checkpoint {self.path(step)} cannot be used, trying the one before: {error}", stacklevel=2)
         if first_error is not None:
             got = f"none; the newest: {first_error}"
-            raise FileFormatError(explain("Checkpointer.latest", expected=f"an intact checkpoint in {self.folder}", got=got)) from first_error
+            raise FileFormatError(
+                explain("Checkpointer.latest", expected=f"an intact checkpoint in {self.folder}", got=got)
+            ) from first_error
         return None
 
     def _tidy(self, newest: int) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
 from flambeau.base.files import atomic_write
@@ -62,7 +62,7 @@ def register_format(file_format: FileFormat) -> None:
     _formats.append(file_format)
 
 
-def save(obj: Any, f: str | os.PathLike[str] | io.IOBase) -> None:
+def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     """Save a nested state to a file (atomically) or to an open binary file, without pickle.
 
     The state may hold dicts with keys of any storable type, lists, tuples, sets, strings, bytes, numbers, None, tensors and
@@ -82,11 +82,11 @@ def save(obj: Any, f: str | os.PathLike[str] | io.IOBase) -> None:
     _require(f, "write", "save")
     memory = io.BytesIO()
     write_state(memory, obj)
-    f.write(memory.getbuffer())  # type: ignore[attr-defined]
+    f.write(memory.getbuffer())
 
 
 def load(
-    f: str | os.PathLike[str] | io.IOBase,
+    f: str | os.PathLike[str] | IO[bytes],
     map_location: Any = None,
     *,
     weights_only: bool = True,
@@ -109,7 +109,7 @@ def load(
     else:
         _require(f, "read", "load")
         source = str(getattr(f, "name", "given as an open file"))
-        buffer = bytearray(f.read())  # type: ignore[attr-defined]
+        buffer = bytearray(f.read())
     head = bytes(buffer[:_HEAD])
     found = next((known for known in _formats if known.matches(head, source)), None)
     if found is None:
@@ -127,12 +127,19 @@ def read_safetensors(buffer: Any, source: str, options: LoadOptions) -> Any:
 def read_index_file(buffer: Any, source: str, options: LoadOptions) -> Any:
     """The reader of a sharded model's index."""
     if not Path(source).is_file():
-        raise ArgumentError(explain("load", expected="the path of an index", got="an open file", hint="give the path: the shards are beside it"))
+        raise ArgumentError(
+            explain("load", expected="the path of an index", got="an open file", hint="give the path: the shards are beside it")
+        )
     return load_sharded(source, "cpu" if options.map_location is None else options.map_location)
 
 
 def _describe(head: bytes) -> str:
-    for magic, what in ((b"PK\x03\x04", "a zip archive"), (b"\x80", "a pickle"), (b"\x1f\x8b", "a gzip file"), (b"\x93NUMPY", "a NumPy file")):
+    for magic, what in (
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x80", "a pickle"),
+        (b"\x1f\x8b", "a gzip file"),
+        (b"\x93NUMPY", "a NumPy file"),
+    ):
         if head.startswith(magic):
             return what
     return "an empty file" if not head else f"one that begins with {head[:16]!r}"

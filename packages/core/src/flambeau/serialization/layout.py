@@ -77,7 +77,9 @@ def dtype_name(dtype: np.dtype[Any], where: str) -> str:
         if dtype.newbyteorder("=") == np.dtype(code):
             return name
     raise ArgumentError(
-        explain(f"save {where}", expected=f"a dtype of {sorted([*_NUMPY, 'BF16'])}", got=str(dtype), hint="convert it, or use flambeau.save")
+        explain(
+            f"save {where}", expected=f"a dtype of {sorted([*_NUMPY, 'BF16'])}", got=str(dtype), hint="convert it, or use flambeau.save"
+        )
     )
 
 
@@ -201,7 +203,9 @@ def plan(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
         raise ArgumentError(
-            explain("save", expected=f"a header of at most {MAX_HEADER} bytes", got=f"{len(text)}", hint="keep long lists of numbers in tensors")
+            explain(
+                "save", expected=f"a header of at most {MAX_HEADER} bytes", got=f"{len(text)}", hint="keep long lists of numbers in tensors"
+            )
         )
     return len(text).to_bytes(8, "little") + text, order
 

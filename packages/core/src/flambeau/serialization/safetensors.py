@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def save_file(tensors: Mapping[str, Any], filename: PathLike, metadata: Mapping[
         write_to(file, arrays, metadata)
 
 
-def write_to(file: BinaryIO, arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str] | None) -> None:
+def write_to(file: IO[bytes], arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str] | None) -> None:
     """Write arrays to an open file, one at a time, so that no second copy of all is in memory."""
     head, order = plan(arrays, metadata)
     file.write(head)
@@ -142,7 +142,12 @@ class safe_open:
             raise ArgumentError(explain(f"safe_open {self._path}", expected="an open file", got="one closed at the end of its with block"))
         if name not in self._header.entries:
             raise NameNotFound(
-                explain(f"safetensors file {self._path}", expected="the name of a tensor in it", got=repr(name), hint=did_you_mean(name, self.keys()))
+                explain(
+                    f"safetensors file {self._path}",
+                    expected="the name of a tensor in it",
+                    got=repr(name),
+                    hint=did_you_mean(name, self.keys()),
+                )
             )
         return entry_array(self._buffer, self._header, name, f"file {self._path}, tensor {name!r}")
 

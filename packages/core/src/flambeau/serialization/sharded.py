@@ -66,7 +66,9 @@ def load_sharded(path: PathLike, device: Any = "cpu") -> dict[str, Any]:
         candidates = [index / f"model.safetensors{INDEX_SUFFIX}", index / "model.safetensors"]
         found = next((candidate for candidate in candidates if candidate.exists()), None)
         if found is None:
-            raise ArgumentError(explain("load_sharded", expected=f"{candidates[0].name} or {candidates[1].name} in the folder", got=str(index)))
+            raise ArgumentError(
+                explain("load_sharded", expected=f"{candidates[0].name} or {candidates[1].name} in the folder", got=str(index))
+            )
         index = found
     if not index.name.endswith(INDEX_SUFFIX):
         with safe_open(index, device=device) as file:
@@ -76,7 +78,9 @@ def load_sharded(path: PathLike, device: Any = "cpu") -> dict[str, Any]:
     for shard in sorted(set(weight_map.values())):
         shard_path = index.parent / shard
         if not shard_path.is_file():
-            raise FileFormatError(explain(f"index {index}", expected=f"the shard {shard} beside it", got="no such file", hint="download it again"))
+            raise FileFormatError(
+                explain(f"index {index}", expected=f"the shard {shard} beside it", got="no such file", hint="download it again")
+            )
         with safe_open(shard_path, device=device) as file:
             present = set(file.keys())
             for key in (key for key, owner in weight_map.items() if owner == shard):

@@ -1,15 +1,15 @@
 """`flambeau.save`'s own file format: a safetensors file whose metadata describes the nested state.
 
-Metadata: `format` = "flambeau"; `flambeau.version` = "1"; `flambeau.state` = JSON with `root` (see structure.py) and `leaves`, one row a tensor
-or array (see storage.py); `flambeau.sha256` = the SHA-256 of the whole file with these 64 characters replaced by zeros. So the file proves
-its own integrity wherever it is moved, and any safetensors reader can read its tensors.
+Metadata: `format` = "flambeau"; `flambeau.version` = "1"; `flambeau.state` = JSON with `root` (see structure.py) and `leaves`, one row for
+every tensor or array (see storage.py); `flambeau.sha256` = the SHA-256 of the whole file with these 64 characters replaced by zeros. So the
+file proves its own integrity wherever it is moved, and any safetensors reader can read its tensors.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, FlambeauError, explain
 from flambeau.serialization import arrays
@@ -19,7 +19,8 @@ from flambeau.serialization.storage import ALIGNMENT, pack, unpack
 from flambeau.serialization.structure import Encoder, decode
 
 VERSION = "1"
-_STATE, _VERSION, _SHA = "flambeau.state", "flambeau.version", "flambeau.sha256"
+_OURS = "flambeau."
+_STATE, _VERSION, _SHA = _OURS + "state", _OURS + "version", _OURS + "sha256"
 _BLANK = "0" * 64
 _MARK = f'"{_SHA}":"'.encode()  # cannot occur inside a JSON string, where quotes are escaped
 _CHUNK = 1 << 22
@@ -28,7 +29,7 @@ _CHUNK = 1 << 22
 class _HashingFile:
     """A file that hashes what is written to it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.sha = hashlib.sha256()
         self.head = b""
@@ -40,7 +41,7 @@ class _HashingFile:
         self.file.write(data)
 
 
-def write_state(file: BinaryIO, obj: Any) -> None:
+def write_state(file: IO[bytes], obj: Any) -> None:
     """Write a nested state to an open, seekable file."""
     encoder = Encoder()
     try:
@@ -48,7 +49,9 @@ def write_state(file: BinaryIO, obj: Any) -> None:
         entries, rows = pack(encoder.leaves, encoder.names)
         text = json.dumps({"root": root, "leaves": rows}, separators=(",", ":"), allow_nan=False)
     except RecursionError:
-        raise ArgumentError(explain("save", expected="a state without cycles", got="one that contains itself or is nested too deeply")) from None
+        raise ArgumentError(
+            explain("save", expected="a state without cycles", got="one that contains itself or is nested too deeply")
+        ) from None
     metadata = {"format": "flambeau", _VERSION: VERSION, _SHA: _BLANK, _STATE: text}
     start = file.tell()
     hashing = _HashingFile(file)
@@ -66,14 +69,14 @@ def read_state(buffer: Any, source: str, *, map_location: Any = None, views: boo
     """
     length = header_length(bytes(buffer[:8]), len(buffer), source)
     header = parse_header(bytes(buffer[8 : 8 + length]), len(buffer), source)
-    if _STATE not in header.metadata:
+    if not any(key.startswith(_OURS) for key in header.metadata):
         found = {name: entry_array(buffer, header, name, source) for name in header.entries}
         return {name: arrays.tensor_of(array if views else array.copy(), {}, map_location) for name, array in found.items()}
+    if verify:
+        check_integrity(buffer, source)
     if header.metadata.get(_VERSION) != VERSION:
         got = f"version {header.metadata.get(_VERSION)!r}"
         raise FileFormatError(explain(f"file {source}", expected=f"version {VERSION} of the format", got=got, hint="a newer Flambeau"))
-    if verify:
-        check_integrity(buffer, source)
     return _decode(buffer, header, source, map_location, views)
 
 
@@ -99,7 +102,9 @@ def _decode(buffer: Any, header: Header, source: str, map_location: Any, views: 
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, MemoryError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise FileFormatError(explain(f"file {source}", expected="a description of the state that this version writes", got=got[:300])) from None
+        raise FileFormatError(
+            explain(f"file {source}", expected="a description of the state that this version writes", got=got[:300])
+        ) from None
 
 
 def _leaf(row: dict[str, Any], entry: Any, siblings: list[tuple[dict[str, Any], Any]], map_location: Any) -> Any:
@@ -122,4 +127,6 @@ def check_integrity(buffer: Any, source: str) -> None:
         sha.update(memory[start : start + _CHUNK])
     memory.release()
     if sha.hexdigest().encode() != stored:
-        raise FileFormatError(explain(f"file {source}", expected="the bytes that were written", got="other bytes: the SHA-256 does not agree"))
+        raise FileFormatError(
+            explain(f"file {source}", expected="the bytes that were written", got="other bytes: the SHA-256 does not agree")
+        )

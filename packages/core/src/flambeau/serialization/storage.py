@@ -72,7 +72,9 @@ def unpack(row: dict[str, Any], entry: Array, place: Any) -> Any:
 def _host(leaf: Any, name: str) -> Array:
     array = np.asarray(leaf) if isinstance(leaf, np.generic) else arrays.to_array(leaf)
     if array.dtype.kind not in _RAW_KINDS and array.dtype.name != "bfloat16":
-        raise ArgumentError(explain("save", expected="arrays of numbers or text", got=f"dtype {array.dtype} at {name!r}", hint="convert it"))
+        raise ArgumentError(
+            explain("save", expected="arrays of numbers or text", got=f"dtype {array.dtype} at {name!r}", hint="convert it")
+        )
     if type(array) is not np.ndarray:
         array = np.asarray(array)
     return np.ascontiguousarray(array).reshape(array.shape) if any(stride < 0 for stride in array.strides) else array

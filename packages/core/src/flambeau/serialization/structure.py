@@ -2,7 +2,7 @@
 
 Plain values stand for themselves: null, booleans, strings, lists, integers below 2**63, finite floats, and dicts whose keys are strings.
 Everything else is an object with the key "!": `{"!": "tuple", "v": [...]}`; likewise set, frozenset, dict and odict (`v`: pairs, so keys of
-any type survive), int and float (`v`: text), complex, bytes (`v`: base64), dtype, device, npdtype, size, and `{"!": "leaf", "v": 3}` for the
+any type survive), int and float (`v`: text), complex, bytes (`v`: base64), dtype, device, size, and `{"!": "leaf", "v": 3}` for the
 fourth tensor, array, NumPy scalar or long bytes.
 """
 

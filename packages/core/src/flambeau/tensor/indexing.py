@@ -15,7 +15,7 @@ from flambeau.primitives.bind import state
 from flambeau.primitives.movement import slice_
 from flambeau.primitives.value import storage_of
 from flambeau.tensor.creation import as_tensor
-from flambeau.tensor.inplace import alias, check_leaf, write
+from flambeau.tensor.inplace import apply_recorded, check_leaf, write
 from flambeau.tensor.tensor import Tensor
 
 _ALL = slice(None)
@@ -192,8 +192,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     if type(view._a) is np.ndarray and state.interceptor is None and not (mode.grad and (x._node is not None or value._node is not None)):
         _store_direct(view, indices, axes, value)
         return
-    target = alias(view)
-    write(view, rows.index_put(target, value, *indices, axes=axes, accumulate=False), "x[key] = value")
+    apply_recorded(view, lambda old: rows.index_put(old, value, *indices, axes=axes, accumulate=False), "x[key] = value")
 
 
 def _store_direct(view: Tensor, indices: list[Tensor], axes: tuple[int, ...], value: Tensor) -> None:

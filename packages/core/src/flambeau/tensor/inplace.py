@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -108,20 +109,33 @@ def refresh(view: Any, base: Any) -> None:
 def alias(x: Tensor) -> Tensor:
     """Another tensor object for the same value, so that a node can keep it while x moves on."""
     t = wrap(x._a)
-    t._node, t._st, t._base = x._node, x._st, x._base
+    t._node, t._st, t._base = x._node, storage_of(x), x._base
     return t
+
+
+def apply_recorded(x: Tensor, op: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Tensor:
+    """Compute with the value of x and write the result into x, while autograd records.
+
+    The node may keep the old value for its derivative. Then it gets a copy, because the memory is about to be overwritten.
+    """
+    check_leaf(x, name)
+    old = alias(x)
+    result = op(old, *args, **kwargs)
+    kept = weakref.ref(old)
+    del old
+    survivor = kept()
+    if survivor is not None:
+        survivor._a, survivor._st = x._a.copy(), None
+    return write(x, result, name)
 
 
 def inplace(op: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The in-place form of an operation: compute, then write."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if self._node is None or not mode.grad:
-            result = op(self, *args, **kwargs)
-        else:
-            check_leaf(self, name)
-            result = op(alias(self), *args, **kwargs)
-        return write(self, result, name)
+        if not mode.grad:
+            return write(self, op(self, *args, **kwargs), name)
+        return apply_recorded(self, op, name, *args, **kwargs)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"In-place version of `{name[:-1]}`."

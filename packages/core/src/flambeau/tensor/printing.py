@@ -109,8 +109,14 @@ def _formatter(a: np.ndarray) -> Callable[[Any], str]:
             return str(v)
         return f"{v:.{precision}e}" if kind == "sci" else f"{v:.0f}." if kind == "int" else f"{v:.{precision}f}"
 
-    width = max(len(one(float(v))) for v in a.ravel())
+    shown = finite_of(a)
+    width = max((len(one(float(v))) for v in shown), default=0)
     return lambda v: f"{one(float(v)):>{width}}"
+
+
+def finite_of(a: np.ndarray) -> np.ndarray:
+    """The elements that decide the width of the columns: finite and not zero."""
+    return a[np.isfinite(a) & (a != 0)]
 
 
 def _nested(a: np.ndarray, form: Callable[[Any], str], indent: int, edge: int | None) -> str:

@@ -6,8 +6,9 @@ spatial axis (a single int means both sides).
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,3 +86,54 @@ def taps(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], 
 def scatter_add(xp: Any, target: Array, index: Any, values: Array) -> None:
     """target[index] += values in place, counting repeated indices."""
     xp.add.at(target, index, values)
+
+
+def in_float64(f: Callable[..., Array]) -> Callable[..., Array]:
+    """Let f(xp, x, ...) see a flat float64 array for every array argument, and return its result in the shape and dtype that went in.
+
+    Arrays are broadcast together; Python numbers pass as they are. Floating-point warnings are off: inf and NaN are answers.
+    """
+    @functools.wraps(f)
+    def wrapped(xp: Any, *arguments: Any) -> Array:
+        arrays = [a for a in arguments if not isinstance(a, (int, float))]
+        dtype = arrays[0].dtype if len(arrays) == 1 else np.result_type(*(a.dtype for a in arrays))
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        flat = [a if isinstance(a, (int, float)) else xp.broadcast_to(a, shape).astype(np.float64, copy=False).reshape(-1)
+                for a in arguments]
+        with np.errstate(all="ignore"):
+            return f(xp, *flat).reshape(shape).astype(dtype, copy=False)
+    return wrapped
+
+
+def piecewise(xp: Any, x: Array, pieces: Sequence[tuple[Array, Callable[[Array], Array]]]) -> Array:
+    """For flat x, each function applied where its mask holds and nowhere else; NaN where no mask does."""
+    for mask, f in pieces:
+        if bool(mask.all()):
+            return f(x)
+    out = xp.full(x.shape, np.nan, dtype=x.dtype)
+    for mask, f in pieces:
+        at = xp.flatnonzero(mask)
+        if len(at):
+            out[at] = f(x[at])
+    return out
+
+
+def horner(x: Array, coefficients: Sequence[Any]) -> Array:
+    """The polynomial with the given coefficients (two or more), highest power first."""
+    total = x * coefficients[0]
+    total += coefficients[1]
+    for c in coefficients[2:]:
+        total *= x
+        total += c
+    return total
+
+
+def by_blocks(xp: Any, f: Callable[[Array], Array], x: Array, block: int = 1 << 15) -> Array:
+    """f over a contiguous array in pieces that stay in a core's cache, for a function of many passes; on a GPU in one go."""
+    if xp is not np or x.size <= block:
+        return f(x)
+    x = np.ascontiguousarray(x)
+    flat, out = x.reshape(-1), np.empty(x.size, dtype=x.dtype)
+    for start in range(0, x.size, block):
+        out[start : start + block] = f(flat[start : start + block])
+    return out.reshape(x.shape)

@@ -63,7 +63,8 @@ def max_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int],
              ceil_mode: bool = False) -> tuple[Array, Array]:
     """The largest value of each window and its flat int64 index into the unpadded spatial axes.
 
-    The first of equal values wins; a NaN wins over everything, the last NaN over earlier ones (as in PyTorch). Padding never wins.
+    The first of equal values wins; a NaN wins over everything, the last NaN over earlier ones (as in PyTorch). Padding never wins; a window
+    of nothing but padding is the lowest value, with some index inside the input.
 
     >>> import numpy as np
     >>> max_pool(np, np.array([[[1.0, 3.0, 2.0, 5.0]]]), kernel=(2,), stride=(2,), padding=(0,), dilation=(1,))
@@ -80,7 +81,10 @@ def max_pool(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int],
     first = _first_inside(xp, out, kernel, stride, pads, dilation)
     best, which = _running_max(xp, (padded[tap] for tap in taps(kernel, stride, dilation, out)), first)
     base, step = _flat_positions(xp, out, spatial, kernel, stride, pads, dilation)
-    return best.astype(dtype, copy=False), base + step[which]
+    indices = base + step[which]
+    if first is not None and any(d > 1 for d in dilation):
+        indices = indices.clip(0, max(math.prod(spatial) - 1, 0))       # a dilated window may miss a short input altogether
+    return best.astype(dtype, copy=False), indices
 
 
 def max_pool_values(xp: Any, x: Array, *, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Sequence[int],
