@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flambeau.base import tree
@@ -39,11 +39,11 @@ def count_steps(loader: Iterable[Any], epochs: int, max_steps: int | None, accum
     return min(bounds, default=None)
 
 
-def stateful(**candidates: Any) -> dict[str, Any]:
+def stateful(candidates: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the objects that can save and restore a state.
 
-    >>> sorted(stateful(train=[1, 2], scheduler=None))
-    []
+    >>> stateful({"train": [1, 2], "scheduler": None})
+    {}
     """
     return {name: value for name, value in candidates.items() if hasattr(value, "state_dict") and hasattr(value, "load_state_dict")}
 

@@ -68,30 +68,34 @@ class Loop:
     A loop counts, calls `emit`, and calls `rest` wherever it could be resumed exactly:
 
         with self.running():
-            while not self.stopping:
+            while not self.done:
                 ...
                 self.step += 1
                 self.emit("batch_end")
                 self.rest()
 
     Attributes:
-        model: what is trained, a Module.
+        model: what is trained, a Module, or None.
+        optimizer: its optimizer, or None.
         parts: what a checkpoint saves, by name: objects with `state_dict()` and `load_state_dict(state)`.
         step: updates done.
         epoch: epochs done.
         batch: batches taken in this epoch.
         samples: samples seen.
-        total_steps: how many updates there will be, None while unknown.
+        max_steps: how many updates are wanted at most, or None.
+        total_steps: how many there will be, None while unknown.
         loss: the latest loss, a tensor without gradient, or None.
         metrics: the latest numbers by plain names.
         stopping: whether `stop()` was called.
     """
 
-    def __init__(self, model: Any = None, callbacks: Iterable[Callback] = ()) -> None:
+    def __init__(self, model: Any = None, optimizer: Any = None, callbacks: Iterable[Callback] = ()) -> None:
         self.model = model
+        self.optimizer = optimizer
         self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
         self.parts: dict[str, Any] = {}
         self.step = self.epoch = self.batch = self.samples = 0
+        self.max_steps: int | None = None
         self.total_steps: int | None = None
         self.loss: Any = None
         self.metrics: dict[str, float] = {}
@@ -105,6 +109,11 @@ class Loop:
     def stop(self) -> None:
         """End the run at the next `rest`. It ends well: `end` is told, not `exception`."""
         self.stopping = True
+
+    @property
+    def done(self) -> bool:
+        """Whether `stop()` was called or `max_steps` is reached."""
+        return self.stopping or (self.max_steps is not None and self.step >= self.max_steps)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

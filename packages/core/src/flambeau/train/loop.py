@@ -24,11 +24,8 @@ class Trainer(Loop):
     A batch is a pair (input, target); for any other, override `forward`. Batches go to the device of the model's parameters.
 
     Args:
-        model: the module to train.
-        optimizer: its optimizer.
         loss: `loss(output, target)`, the mean over a batch.
-        scheduler: of learning rates. ReduceLROnPlateau is given `val_loss`, or `loss` when there is no validation.
-        schedule_every: when the scheduler steps: each "epoch", or each "batch" (each update).
+        scheduler: of learning rates, stepped after each "epoch" or each "batch" (each update), as `schedule_every` says.
         metrics: besides the loss; each is in `self.metrics` as `name`, over the training batches of an epoch, and as `val_name`.
         callbacks: see `Callback`.
         clip_norm: the largest norm that all gradients together may have; larger ones are scaled down to it.
@@ -53,14 +50,11 @@ class Trainer(Loop):
         callbacks: Iterable[Callback] = (),
         clip_norm: float | None = None,
     ) -> None:
-        super().__init__(model, callbacks)
-        self.optimizer, self.loss_fn, self.clip_norm = optimizer, loss, clip_norm
-        self.schedule = Schedule(scheduler, schedule_every)
-        self.meters = Meters(metrics or {})
+        super().__init__(model, optimizer, callbacks)
+        self.loss_fn, self.schedule, self.clip_norm = loss, Schedule(scheduler, schedule_every), clip_norm
+        self.meters, self.watch = Meters(metrics or {}), Stopwatch()
         self.device = next((parameter.device for parameter in model.parameters()), None)
-        self.parts = stateful(model=model, optimizer=optimizer, scheduler=scheduler, meters=self.meters)
         self.grad_norm: Any = None  # of the latest update, before clipping
-        self.watch = Stopwatch()
 
     def fit(
         self,
@@ -75,19 +69,20 @@ class Trainer(Loop):
         """Train until `epochs` epochs are done, those of earlier calls included, and return the latest metrics.
 
         Args:
-            train: the batches of one epoch, as a DataLoader or anything else that can be iterated again and again.
-            validation: the batches to evaluate the model on after each epoch.
+            train: the batches of an epoch: a DataLoader, or anything else that can be iterated again and again.
+            validation: batches to evaluate the model on after each epoch.
             max_steps: end after this many updates, in the middle of an epoch too.
             accumulate: batches an update: their gradient is that of one batch with all their samples.
             resume: go on from the newest checkpoint in this folder, bit for bit; start anew if there is none.
         """
-        self.parts |= stateful(train=train, validation=validation)
+        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.schedule.scheduler, "meters": self.meters}
+        self.parts = stateful({**parts, "train": train, "validation": validation})
         if resume is not None and (checkpoint := Checkpointer(resume).latest()) is not None:
             self.load_state_dict(checkpoint.state)
-        self.total_steps = count_steps(train, epochs, max_steps, accumulate)
+        self.max_steps, self.total_steps = max_steps, count_steps(train, epochs, max_steps, accumulate)
         with self.running():
-            while self.epoch < epochs and not self._done(max_steps):
-                complete = self._train(train, accumulate, max_steps)
+            while self.epoch < epochs and not self.done:
+                complete = self._train(train, accumulate)
                 self.metrics = self.meters.compute()
                 if validation is not None:
                     self.metrics |= self.evaluate(validation, "val_")
@@ -101,12 +96,11 @@ class Trainer(Loop):
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             hint = "override Trainer.forward(batch) and return (loss, output, target)"
             raise ArgumentError(explain("Trainer", expected="batches of (input, target)", got=f"a {type(batch).__name__}", hint=hint))
-        input, target = batch
-        output = self.model(input)
-        return self.loss_fn(output, target), output, target
+        output = self.model(batch[0])
+        return self.loss_fn(output, batch[1]), output, batch[1]
 
     def evaluate(self, loader: Iterable[Any], prefix: str = "") -> dict[str, float]:
-        """The loss and the metrics over all batches of `loader`, in evaluation mode and without gradients; `prefix` is put before their names."""
+        """The loss and the metrics over all batches of `loader`, in evaluation mode and without gradients; `prefix` begins their names."""
         meters, training = self.meters.fresh(), self.model.training
         self.model.eval()
         with no_grad():
@@ -115,8 +109,7 @@ class Trainer(Loop):
         self.model.train(training)
         return meters.compute(prefix)
 
-    def _train(self, loader: Iterable[Any], accumulate: int, max_steps: int | None) -> bool:
-        """What is left of an epoch; False if the run must stop before its end."""
+    def _train(self, loader: Iterable[Any], accumulate: int) -> bool:
         self.model.train()
         batches = iterate(loader, self.batch)
         self.watch.start()
@@ -125,9 +118,9 @@ class Trainer(Loop):
             self._update(group)
             self.emit("batch_end")
             self.rest()
-            if self._done(max_steps):
+            if self.done:
                 return False
-            self.watch.start()
+            self.watch.lap("callbacks")
         return True
 
     def _update(self, batches: list[Any]) -> None:
@@ -155,6 +148,3 @@ class Trainer(Loop):
         self.schedule.after("epoch", self.metrics)
         self.emit("epoch_end")
         self.rest()
-
-    def _done(self, max_steps: int | None) -> bool:
-        return self.stopping or (max_steps is not None and self.step >= max_steps)
