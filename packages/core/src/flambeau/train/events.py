@@ -14,6 +14,7 @@ from typing import Any
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.data import rng
 from flambeau.train.interrupt import Interrupted, deferred_interrupt
+from flambeau.train.stopwatch import Stopwatch
 
 _POSITION = ("step", "epoch", "batch", "samples")
 
@@ -87,6 +88,7 @@ class Loop:
         loss: the latest loss, a tensor without gradient, or None.
         metrics: the latest numbers by plain names.
         stopping: whether `stop()` was called.
+        watch: where the time goes; a loop calls `watch.lap(name)` after each part of its work.
     """
 
     def __init__(self, model: Any = None, optimizer: Any = None, callbacks: Iterable[Callback] = ()) -> None:
@@ -100,6 +102,7 @@ class Loop:
         self.loss: Any = None
         self.metrics: dict[str, float] = {}
         self.stopping = self._interrupted = False
+        self.watch = Stopwatch()
 
     def emit(self, event: str, *details: Any) -> None:
         """Tell every callback; `event` is one of the six names."""
@@ -150,7 +153,9 @@ class Loop:
         """
         if state["parts"].keys() != self.parts.keys():
             expected, got = (", ".join(names) for names in (self.parts, state["parts"]))
-            raise ArgumentError(explain("resume", expected=f"a checkpoint of {expected}", got=f"one of {got}", hint="build the run as before"))
+            raise ArgumentError(
+                explain("resume", expected=f"a checkpoint of {expected}", got=f"one of {got}", hint="build the run as before")
+            )
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         for name, callback in self._named_callbacks():

@@ -15,7 +15,6 @@ from flambeau.train.batches import count_steps, iterate, size_of, stateful, to_d
 from flambeau.train.events import Callback, Loop
 from flambeau.train.metrics import Meters, Metric
 from flambeau.train.schedule import Period, Schedule
-from flambeau.train.stopwatch import Stopwatch
 
 
 class Trainer(Loop):
@@ -52,7 +51,7 @@ class Trainer(Loop):
     ) -> None:
         super().__init__(model, optimizer, callbacks)
         self.loss_fn, self.schedule, self.clip_norm = loss, Schedule(scheduler, schedule_every), clip_norm
-        self.meters, self.watch = Meters(metrics or {}), Stopwatch()
+        self.meters = Meters(metrics or {})
         self.device = next((parameter.device for parameter in model.parameters()), None)
         self.grad_norm: Any = None  # of the latest update, before clipping
 
