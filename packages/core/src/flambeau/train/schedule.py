@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from flambeau.base.errors import ArgumentError, explain
-from flambeau.optim.lr_scheduler import ReduceLROnPlateau
 
 Period = Literal["epoch", "batch"]
 
@@ -19,12 +19,13 @@ class Schedule:
             raise ArgumentError(explain("Trainer", expected='schedule_every "epoch" or "batch"', got=repr(every)))
         self.scheduler = scheduler
         self.every = every
+        self._takes_metric = scheduler is not None and "metrics" in inspect.signature(scheduler.step).parameters
 
     def after(self, period: Period, metrics: Mapping[str, float]) -> None:
-        """A period is over. A plateau is looked for in `val_loss`, or in `loss` when there is no validation."""
+        """A period is over. A scheduler that takes a metric (ReduceLROnPlateau) is given `val_loss`, or `loss` without a validation."""
         if self.scheduler is None or period != self.every:
             return
-        if isinstance(self.scheduler, ReduceLROnPlateau):
+        if self._takes_metric:
             self.scheduler.step(metrics["val_loss"] if "val_loss" in metrics else metrics["loss"])
         else:
             self.scheduler.step()
