@@ -19,12 +19,14 @@ from flambeau.ops.promotion import number, operands, to_dtype
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.bind import state
 from flambeau.primitives.prim import Prim
+from flambeau.primitives.reduce import is_half
 from flambeau.tensor.tensor import Tensor
 
 ndarray = np.ndarray
 _new = object.__new__
 _OPERANDS = (Tensor, int, float, builtins.complex, np.generic, ndarray)
 _NOTHING: dict[str, Any] = {}
+_FLOAT = np.dtype(np.float32)
 
 
 def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -193,9 +195,31 @@ eq_op, ne_op = binary(rows.eq, dunder=True), binary(rows.ne, dunder=True)
 lt_op, le_op, gt_op, ge_op = (binary(p, dunder=True, check=_ordered) for p in (rows.lt, rows.le, rows.gt, rows.ge))
 
 
+def _in_float32(op: Callable[..., Any]) -> Callable[..., Any]:
+    """Half-precision operands are computed in float32 and rounded once, as PyTorch does."""
+
+    def call(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if not is_half(getattr(getattr(input, "_a", None), "dtype", _FLOAT)):
+            return op(input, *args, **kwargs)
+        d = input.dtype
+        tensors = [x for x in args if isinstance(x, Tensor)]
+        if any(t.dtype is not d and t._a.ndim for t in tensors):
+            return op(input, *args, **kwargs)
+        wide = [to_dtype(x, dtypes.float32) if isinstance(x, Tensor) else x for x in (input, *args)]
+        return to_dtype(op(*wide, **kwargs), d)
+
+    call.__name__ = call.__qualname__ = op.__name__
+    call.__doc__ = op.__doc__
+    return call
+
+
 def _with_alpha(op: Callable[..., Any], doc: str) -> Callable[..., Any]:
+    @_in_float32
+    def scaled(input: Any, other: Any, *, alpha: Any) -> Any:
+        return op(input, mul_op(other, alpha) if isinstance(other, Tensor) else other * alpha)
+
     def call(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
-        result = op(input, other if alpha == 1 else mul_op(other, alpha) if isinstance(other, Tensor) else other * alpha)
+        result = op(input, other) if alpha == 1 else scaled(input, other, alpha=alpha)
         return result if out is None else into(out, result)
 
     call.__name__ = call.__qualname__ = op.__name__
@@ -423,18 +447,19 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     return where(eq_op(input, float("-inf")), info.min if neginf is None else neginf, x)
 
 
+@_in_float32
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
-    product = mul_op(tensor1, tensor2)
-    return add_op(input, product if value == 1 else mul_op(product, value))
+    return add_op(input, mul_op(tensor1 if value == 1 else mul_op(tensor1, value), tensor2))
 
 
+@_in_float32
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
-    quotient = div_op(tensor1, tensor2)
-    return add_op(input, quotient if value == 1 else mul_op(quotient, value))
+    return add_op(input, div_op(tensor1 if value == 1 else mul_op(tensor1, value), tensor2))
 
 
+@_in_float32
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight * (end - input), exact at both ends."""
     span = sub_op(end, input)

@@ -32,6 +32,8 @@ def host_array(data: Any, dtype: Any, op: str) -> np.ndarray:
         array = np.asarray(data)
     else:
         array = _from_python(data, op)
+        if dtype is None and not _typed(data):
+            array = _default_precision(array)
     if dtype is not None:
         wanted = dtypes.as_dtype(dtype, op).numpy
         return array if array.dtype == wanted else array.astype(wanted)
@@ -42,7 +44,6 @@ def host_array(data: Any, dtype: Any, op: str) -> np.ndarray:
 def _from_python(data: Any, op: str) -> np.ndarray:
     if isinstance(data, (list, tuple)) and _holds_tensors(data):
         data = _untensor(data)
-    typed = hasattr(data, "__array__") or hasattr(data, "__array_interface__") or hasattr(data, "__dlpack__")
     try:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:
@@ -54,8 +55,11 @@ def _from_python(data: Any, op: str) -> np.ndarray:
     if array.dtype.kind not in "biufcV":
         got = f"{type(data).__name__} {str(data)[:60]!r}"
         raise ArgumentTypeError(explain(op, expected="numbers or an array of them", got=got))
-    if typed or (isinstance(data, (list, tuple)) and _first(data) is not None):
-        return array
+    return array
+
+
+def _default_precision(array: np.ndarray) -> np.ndarray:
+    """NumPy reads Python floats as float64; without a dtype they take the default one."""
     if array.dtype == np.float64:
         return array.astype(dtypes.default_dtype().numpy)
     if array.dtype == np.complex128:
@@ -63,11 +67,18 @@ def _from_python(data: Any, op: str) -> np.ndarray:
     return array
 
 
+def _typed(data: Any) -> bool:
+    """Whether the data has a dtype of its own: an array, or nested sequences of NumPy values."""
+    if hasattr(data, "__array__") or hasattr(data, "__array_interface__") or hasattr(data, "__dlpack__"):
+        return True
+    return isinstance(data, (list, tuple)) and _first(data) is not None
+
+
 def _first(data: Any) -> Any:
-    """The first leaf of nested sequences if it is a NumPy value (whose dtype then counts)."""
+    """The first leaf of nested sequences if it is a tensor or a NumPy value (whose dtype then counts)."""
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
-    return data if isinstance(data, (np.ndarray, np.generic)) else None
+    return data if isinstance(data, (Tensor, np.ndarray, np.generic)) else None
 
 
 def _holds_tensors(data: Any) -> bool:

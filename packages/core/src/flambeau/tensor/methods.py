@@ -8,7 +8,7 @@ from flambeau.base.errors import ShapeError, explain
 from flambeau.ops import convert, indexing, joining, matmul, pointwise, random, reduction, shape
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
-from flambeau.tensor import creation, interop
+from flambeau.tensor import creation, interop, lanes
 from flambeau.tensor.indexing import getitem, setitem
 from flambeau.tensor.inplace import inplace, inplace_binary, write
 from flambeau.tensor.tensor import Tensor
@@ -232,6 +232,26 @@ PROPERTIES = {
 }
 
 
+def _install_lanes() -> None:
+    """The in-place methods that write straight into memory."""
+    import numpy as np
+
+    table: list[tuple[str, Any, Any]] = [
+        ("addcmul_", lanes.product, np.multiply),
+        ("addcdiv_", lanes.product, np.divide),
+        ("abs_", lanes.single, np.absolute),
+        ("neg_", lanes.single, np.negative),
+        ("sqrt_", lanes.single, np.sqrt),
+        ("square_", lanes.single, np.square),
+    ]
+    for name, lane, ufunc in table:
+        setattr(Tensor, name, lane(ufunc, getattr(Tensor, name)))
+    for op, ufunc in ((pointwise.add, np.add), (pointwise.sub, np.subtract)):
+        name = f"{op.__name__}_"
+        setattr(Tensor, name, lanes.scaled(ufunc, getattr(Tensor, name), inplace(op, name)))
+    setattr(Tensor, "lerp_", lanes.towards(getattr(Tensor, "lerp_")))  # noqa: B009, B010
+
+
 def install() -> None:
     """Hang everything on Tensor."""
     for module, names in (
@@ -250,6 +270,7 @@ def install() -> None:
         setattr(Tensor, f"{name}_", inplace(getattr(source, name), f"{name}_"))
     for row, name in ((rows.add, "add"), (rows.sub, "sub"), (rows.mul, "mul"), (rows.div, "div")):
         setattr(Tensor, f"{name}_", inplace_binary(row, getattr(pointwise, name), f"{name}_"))
+    _install_lanes()
     for table in (OPERATORS, OWN, NEW, random.METHODS, convert.casts, interop.METHODS):
         for name, value in table.items():
             setattr(Tensor, name, value)
