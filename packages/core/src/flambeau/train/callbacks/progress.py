@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ class Report(Callback):
     def __init__(self, report: Callable[..., None], *, seconds: float = 0.05) -> None:
         self.report = report
         self.seconds = seconds
-        self._last = 0.0
+        self._last = -math.inf
 
     def on_batch_end(self, loop: Loop) -> None:
         now = time.monotonic()
