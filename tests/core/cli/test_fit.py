@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -12,11 +11,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-
-from flambeau.cli import progress
-from flambeau.cli.progress import LiveProgress
-from flambeau.train.recipe import Progress
 
 
 def test_json_ends_with_one_line(flambeau, tmp_path):
@@ -144,25 +138,3 @@ def test_control_c_in_a_real_process(site, tmp_path):
         child.wait()
     assert child.returncode == 130
     assert errors.endswith("go on with:\n  flambeau fit toy --resume --out runs/toy\n")
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_shows_the_last_step_and_survives_markup(terminal):
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
-    with LiveProgress("[b]odd", console) as live:
-        for step in range(1, 1001):
-            live(Progress(step, 1000, {"loss[/]": 0.5}))
-    text = console.file.getvalue()
-    assert "1000/1000" in text
-    assert "[b]odd" in text
-    assert "loss[/] 0.5" in text
-    assert len(text.splitlines()) < 20
-
-
-def test_progress_without_a_total_prints_a_line_now_and_then(monkeypatch):
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    console = Console(file=io.StringIO(), width=200)
-    with LiveProgress("toy", console) as live:
-        live(Progress(10, None, {}))
-        live(Progress(20, None, {"loss": 1.0}))
-    assert console.file.getvalue().splitlines()[1].split()[-2:] == ["loss", "1"]

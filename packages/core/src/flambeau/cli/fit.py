@@ -13,7 +13,7 @@ import click
 from flambeau.base.errors import ArgumentError, NameNotFound, PluginError, explain
 from flambeau.base.registry import registry
 from flambeau.cli.output import common_options, print_json, print_table, stdout
-from flambeau.cli.progress import LiveProgress
+from flambeau.train.display import LiveProgress
 from flambeau.train.options import options, split_assignments
 from flambeau.train.recipe import Recipe, Run, RunResult, find_checkpoint, prepare_run
 

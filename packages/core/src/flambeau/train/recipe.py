@@ -40,11 +40,12 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: the step just done, how many there are (None when unknown), and the latest numbers."""
+    """How far a run is: the step just done, how many there are (None when unknown), the latest numbers, and how many samples were seen."""
 
     step: int
     total: int | None
     metrics: Mapping[str, float]
+    samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,13 @@ class RunContext:
     callbacks: tuple[Any, ...] = ()
     on_report: Callable[[Progress], None] | None = None
 
-    def report(self, step: int, total: int | None = None, **metrics: float) -> None:
-        """Tell the caller how far the run is. Cheap enough for every step, and never needed for correctness."""
+    def report(self, step: int, total: int | None = None, *, samples: int | None = None, **metrics: float) -> None:
+        """Tell the caller how far the run is. Cheap enough for every step, and never needed for correctness.
+
+        With `samples`, the number seen so far, speed is shown in samples a second, else in steps.
+        """
         if self.on_report is not None:
-            self.on_report(Progress(step, total, metrics))
+            self.on_report(Progress(step, total, metrics, samples))
 
     @property
     def checkpoints(self) -> Checkpointer:
