@@ -6,6 +6,7 @@ It lets every branch for CUDA devices run on a machine without a GPU.
 from __future__ import annotations
 
 import types
+import weakref
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,15 @@ class ndarray(np.ndarray):
 
     @property
     def base(self) -> Any:
-        b = np.ndarray.base.__get__(self)  # type: ignore[attr-defined]
-        return _up(b, self._device) if isinstance(b, np.ndarray) and not isinstance(b, ndarray) else b
+        """The array that owns the memory, None for that array itself (as CuPy has it)."""
+        root: Any = self
+        while isinstance(np.ndarray.base.__get__(root), np.ndarray):  # type: ignore[attr-defined]
+            root = np.ndarray.base.__get__(root)  # type: ignore[attr-defined]
+        owner = _owners.setdefault(id(root), self)
+        return None if owner is self else owner
+
+
+_owners: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
 for _name in ("sum", "prod", "max", "min", "any", "all", "mean", "argmax", "argmin", "cumsum", "round"):
@@ -110,6 +118,7 @@ def _up(v: Any, where: int) -> Any:
     if isinstance(v, (np.ndarray, np.generic)):
         made = np.asarray(v).view(ndarray)
         made._device = where
+        made.base  # the first view of a new memory is its owner
         return made
     return [_up(x, where) for x in v] if isinstance(v, list) else v
 

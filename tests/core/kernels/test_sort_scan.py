@@ -72,7 +72,7 @@ def test_topk_and_kthvalue(case, largest, data):
     x, axis = case
     k = data.draw(st.integers(0, x.shape[axis]))
     values, index = sort.topk(np, x, k, axis, largest)
-    loose, _ = sort.topk(np, x, k, axis, largest, sorted=False)
+    loose, _ = sort.topk(np, x, k, axis, largest, in_order=False)
     assert values.dtype == x.dtype and index.dtype == np.int64
     for at, line in lines(x, axis):
         order = sorted(range(len(line)), key=lambda i: tuple(-k for k in key(line[i])) if largest else key(line[i]))[:k]

@@ -101,7 +101,7 @@ diagonal = primitive(
     kernel=_diagonal,
     rule=_diagonal_rule,
     vjp=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2),
-    view=True,
+    view="always",
 )
 
 

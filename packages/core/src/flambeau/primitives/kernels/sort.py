@@ -83,7 +83,7 @@ def sort(xp: Any, x: Array, axis: int, descending: bool = False) -> tuple[Array,
     return _gather(xp, moved, _argsort(xp, keys), axis)
 
 
-def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
+def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, in_order: bool = True) -> tuple[Array, Array]:
     """The k largest (or smallest) values along an axis and their int64 positions, best first when `sorted`.
 
     >>> topk(np, np.array([1.0, 5.0, 3.0]), 2, 0)
@@ -93,10 +93,10 @@ def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, sorted: boo
     if not 0 <= k <= size:
         raise ArgumentError(explain("topk", expected=f"k from 0 to the {size} values along the axis", got=f"{k}"))
     if x.ndim == 0:
-        values, index = topk(xp, x.reshape(1), k, 0, largest, sorted)
+        values, index = topk(xp, x.reshape(1), k, 0, largest, in_order)
         return (values.reshape(()), index.reshape(())) if k else (values, index)
     moved, keys = _last(xp, x, axis, largest)
-    return _gather(xp, moved, _first(xp, keys, k, sorted), axis)
+    return _gather(xp, moved, _first(xp, keys, k, in_order), axis)
 
 
 def _first(xp: Any, keys: Array, k: int, in_order: bool) -> Array:
