@@ -70,6 +70,8 @@ from flambeau.ops.reduction import *
 from flambeau.ops.shape import *
 from flambeau.ops.solve import *
 from flambeau.ops.sorting import *
+from flambeau.ops.spectral import *
+from flambeau.ops.windows import *
 from flambeau.tensor import methods as _methods
 from flambeau.tensor.creation import (
     arange,

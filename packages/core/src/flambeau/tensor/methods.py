@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import ShapeError, explain
-from flambeau.ops import convert, counting, indexing, joining, linalg_names, matmul, matrix, pointwise, products, random, reduction, shape, solve, sorting
+from flambeau.ops import convert, counting, indexing, joining, linalg_names, matmul, matrix, pointwise, products, random, reduction, shape, solve, sorting, spectral
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
 from flambeau.tensor import creation, interop, lanes
@@ -43,6 +43,7 @@ COUNTING = "bincount histc histogram unique unique_consecutive".split()
 PRODUCTS = "cross kron".split()
 LINALG = "cholesky cholesky_inverse cholesky_solve inverse lu lu_solve orgqr pinverse qr svd triangular_solve".split()
 SOLVE = "det logdet slogdet".split()
+SPECTRAL = "istft stft".split()
 MATRIX = "matrix_exp matrix_power".split()
 CONVERT = "cpu cuda pin_memory to type_as".split()
 
@@ -274,6 +275,7 @@ def install() -> None:
         (linalg_names, LINALG),
         (solve, SOLVE),
         (matrix, MATRIX),
+        (spectral, SPECTRAL),
     ):
         for name in names:
             setattr(Tensor, name, getattr(module, name))
