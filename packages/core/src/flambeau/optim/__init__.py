@@ -1,11 +1,13 @@
 """Optimizers with PyTorch's names, arguments, state dicts and step-by-step results, and learning-rate schedules."""
 
+from flambeau.optim import lr_scheduler, swa_utils
 from flambeau.optim.adadelta import Adadelta
 from flambeau.optim.adafactor import Adafactor
 from flambeau.optim.adagrad import Adagrad
 from flambeau.optim.adam import Adam, AdamW
 from flambeau.optim.adamax import Adamax
 from flambeau.optim.asgd import ASGD
+from flambeau.optim.lbfgs import LBFGS
 from flambeau.optim.lion import Lion
 from flambeau.optim.muon import Muon
 from flambeau.optim.nadam import NAdam
@@ -17,6 +19,7 @@ from flambeau.optim.sgd import SGD
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adafactor",
@@ -31,4 +34,6 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
+    "swa_utils",
 ]
