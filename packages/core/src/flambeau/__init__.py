@@ -127,4 +127,5 @@ __getattr__, __dir__ = _lazy_attributes(
         "cuda",
     },
     {"vision", "audio", "text", "rl"},
+    {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load"},
 )

@@ -1,0 +1,1 @@
+"""Recipes: what `flambeau fit` can run."""
