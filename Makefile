@@ -16,7 +16,7 @@ PYTEST := $(PY) -m pytest -q
 PACKAGES := -e 'packages/core[plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
 SOURCES := packages/core/src packages/vision/src packages/audio/src packages/text/src packages/rl/src
 
-.PHONY: help demo test test-slow test-gpu test-parity have-torch check fix format lint types layers shape packages hygiene import-time docs bench lock clean
+.PHONY: help demo test test-slow test-gpu test-parity have-torch check fix format lint types layers shape packages hygiene import-time coverage docs bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,7 +39,7 @@ have-torch: $(VENV)/installed ## whether pip finds the build of PyTorch that the
 test-parity: $(PARITY)/installed ## comparisons with PyTorch, in an environment of their own
 	$(ONE_THREAD) $(PARITY_PY) -m pytest -q -n $(WORKERS) tests/parity
 
-check: format lint types layers shape packages hygiene import-time docs ## everything below that is not a test
+check: format lint types layers shape packages hygiene import-time coverage docs ## everything below that is not a test
 
 format: $(VENV)/tools ## formatting
 	$(BIN)/ruff format --check .
@@ -64,6 +64,9 @@ hygiene: $(VENV)/tools ## no package index host and no machine's path in any fil
 
 import-time: $(VENV)/tools ## `import flambeau` stays light
 	$(PY) -m tools.import_time
+
+coverage: $(VENV)/tools ## docs/coverage.md agrees with the code
+	PYTHONPATH=packages/core/src $(PY) -m tools.coverage --check
 
 docs: $(VENV)/tools ## run the examples in docstrings and in the documents
 	$(ONE_THREAD) $(PYTEST) --doctest-modules $(SOURCES) tests/docs

@@ -41,7 +41,17 @@ def test_values_without_gradient(code):
 
 def test_ties_of_max_and_min():
     x = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 2.0]])
-    for code in ("x.amax(1)", "x.amin(1)", "x.max(1)", "x.min(1)", "x.max()", "x.min()", "m.maximum(x, x[:1])", "m.minimum(x, x[:1])", "x.sort(1)"):
+    for code in (
+        "x.amax(1)",
+        "x.amin(1)",
+        "x.max(1)",
+        "x.min(1)",
+        "x.max()",
+        "x.min()",
+        "m.maximum(x, x[:1])",
+        "m.minimum(x, x[:1])",
+        "x.sort(1)",
+    ):
         check(code, {"x": x})
 
 

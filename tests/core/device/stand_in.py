@@ -167,16 +167,32 @@ def module() -> Any:
     """A fresh pretended CuPy."""
     xp = Module("cupy", np)
     xp.ndarray = ndarray
-    xp.asarray = lambda a, dtype=None: _up(np.array(a, dtype) if not isinstance(a, ndarray) else np.asarray(a.view(np.ndarray), dtype), Device.current)
+    xp.asarray = lambda a, dtype=None: _up(
+        np.array(a, dtype) if not isinstance(a, ndarray) else np.asarray(a.view(np.ndarray), dtype), Device.current
+    )
     xp.array = lambda a, dtype=None, copy=True, order="K": _up(np.array(_down(a), dtype, order=order), Device.current)
     xp.asnumpy = lambda a: np.asarray(a).view(np.ndarray).copy()
     xp.linalg, xp.fft, xp.lib = (Module(f"cupy.{n}", getattr(np, n)) for n in ("linalg", "fft", "lib"))
     runtime = types.SimpleNamespace(
         getDeviceCount=lambda: 2,
         getDevice=lambda: Device.current,
-        getDeviceProperties=lambda i: {"name": b"Pretended GPU", "major": 9, "minor": 0, "totalGlobalMem": 2 << 30, "multiProcessorCount": 4},
+        getDeviceProperties=lambda i: {
+            "name": b"Pretended GPU",
+            "major": 9,
+            "minor": 0,
+            "totalGlobalMem": 2 << 30,
+            "multiProcessorCount": 4,
+        },
     )
-    xp.cuda = types.SimpleNamespace(Device=Device, runtime=runtime, alloc_pinned_memory=bytearray, Stream=Stream, Event=Event, get_current_stream=Stream, get_elapsed_time=lambda a, b: 0.0)
+    xp.cuda = types.SimpleNamespace(
+        Device=Device,
+        runtime=runtime,
+        alloc_pinned_memory=bytearray,
+        Stream=Stream,
+        Event=Event,
+        get_current_stream=Stream,
+        get_elapsed_time=lambda a, b: 0.0,
+    )
     pool = types.SimpleNamespace(used_bytes=lambda: 512, total_bytes=lambda: 1024, free_all_blocks=lambda: None)
     xp.get_default_memory_pool = lambda: pool
     return xp
