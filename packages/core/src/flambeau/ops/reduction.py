@@ -6,7 +6,7 @@ from math import prod as product
 from typing import Any, NamedTuple
 
 from flambeau.base import dtypes
-from flambeau.base.errors import DtypeError, IndexingError, explain
+from flambeau.base.errors import ArgumentTypeError, DtypeError, IndexingError, explain
 from flambeau.base.shapes import axes_of, axis_of, reduced
 from flambeau.ops.pointwise import (
     abs,
@@ -42,17 +42,30 @@ class ValuesIndices(NamedTuple):
     indices: Tensor
 
 
+def _numpy_names(function: Any, given: dict[str, Any], numpy: dict[str, Any]) -> Any:
+    """Call again with NumPy's argument names (`axis`, `keepdims`) turned into PyTorch's, as PyTorch's functions accept both."""
+    known = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction"}
+    strange = [name for name in numpy if name not in known]
+    if strange:
+        raise ArgumentTypeError(explain(function.__name__, expected="known argument names", got=", ".join(map(repr, strange))))
+    call = {name: value for name, value in given.items() if name not in ("numpy", "args")}
+    call.update({known[name]: value for name, value in numpy.items()})
+    return function(call.pop("input"), *given.get("args", ()), **call)
+
+
 def _axes(op: str, x: Tensor, dim: Any) -> tuple[int, ...]:
     return tuple(range(x._a.ndim)) if dim is None else axes_of(op, dim, x._a.ndim)
 
 
-def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
+def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, **numpy: Any) -> Tensor:
     """The sum of all elements, or along axes. Integers are summed as int64.
 
     >>> import flambeau as fb
     >>> fb.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
     """
+    if numpy:
+        return _numpy_names(sum, locals(), numpy)
     x = input if dtype is None and input._a.dtype.kind == "f" else _accumulating(input, dtype)
     result = rows.sum_(x, axis=_axes("sum", x, dim), keepdim=keepdim)
     return result if out is None else into(out, result)
@@ -64,8 +77,10 @@ def _accumulating(x: Tensor, dtype: Any) -> Tensor:
     return to_dtype(x, dtypes.int64) if x._a.dtype.kind in "biu" else x
 
 
-def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, **numpy: Any) -> Tensor:
     """The mean of all elements, or along axes. Needs a float or complex dtype."""
+    if numpy:
+        return _numpy_names(mean, locals(), numpy)
     x = input if dtype is None else to_dtype(input, dtypes.as_dtype(dtype))
     if x._a.dtype.kind in "biu":
         raise DtypeError(
@@ -87,8 +102,10 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return div_op(nansum(input, dim, keepdim), sum(~isnan(input), dim, keepdim))
 
 
-def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, **numpy: Any) -> Tensor:
     """The product of all elements, or along an axis."""
+    if numpy:
+        return _numpy_names(prod, locals(), numpy)
     x = _accumulating(input, dtype)
     return rows.prod_(x, axis=_axes("prod", x, dim), keepdim=keepdim)
 
@@ -98,15 +115,19 @@ def _nonempty(op: str, x: Tensor, axes: tuple[int, ...]) -> None:
         raise IndexingError(explain(op, expected="at least one element along the axes that are reduced", got=f"shape {tuple(x.shape)}"))
 
 
-def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: Any = None, keepdim: bool = False, **numpy: Any) -> Tensor:
     """The maximum over axes; equal maxima share the gradient."""
+    if numpy:
+        return _numpy_names(amax, locals(), numpy)
     axes = _axes("amax", input, None if dim == () else dim)
     _nonempty("amax", input, axes)
     return rows.amax(input, axis=axes, keepdim=keepdim)
 
 
-def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: Any = None, keepdim: bool = False, **numpy: Any) -> Tensor:
     """The minimum over axes; equal minima share the gradient."""
+    if numpy:
+        return _numpy_names(amin, locals(), numpy)
     axes = _axes("amin", input, None if dim == () else dim)
     _nonempty("amin", input, axes)
     return rows.amin(input, axis=axes, keepdim=keepdim)
@@ -138,19 +159,23 @@ def _drop(x: Tensor, d: int) -> Tensor:
     return reshape(x, shape=x._a.shape[:d] + x._a.shape[d + 1 :])
 
 
-def max(input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None) -> Any:
+def max(input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None, **numpy: Any) -> Any:
     """The maximum of all elements; with `dim`, (values, indices) along it; with a second tensor, elementwise.
 
     >>> import flambeau as fb
     >>> fb.tensor([[1, 5], [7, 2]]).max(dim=1).indices
     tensor([1, 0])
     """
+    if numpy:
+        return _numpy_names(max, locals(), numpy)
     result = _extreme(input, (other,) if other is not None else args, dim, keepdim, "max")
     return result if out is None else tuple(into(o, r) for o, r in zip(out, result, strict=True))
 
 
-def min(input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None) -> Any:
+def min(input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None, **numpy: Any) -> Any:
     """The minimum of all elements; with `dim`, (values, indices) along it; with a second tensor, elementwise."""
+    if numpy:
+        return _numpy_names(min, locals(), numpy)
     result = _extreme(input, (other,) if other is not None else args, dim, keepdim, "min")
     return result if out is None else tuple(into(o, r) for o, r in zip(out, result, strict=True))
 
@@ -166,23 +191,31 @@ def _arg(input: Tensor, dim: Any, keepdim: bool, which: str) -> Tensor:
     return row(input, axis=d, keepdim=keepdim)
 
 
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, **numpy: Any) -> Tensor:
     """The position of the maximum: in the flattened tensor, or along an axis."""
+    if numpy:
+        return _numpy_names(argmax, locals(), numpy)
     return _arg(input, dim, keepdim, "argmax")
 
 
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, **numpy: Any) -> Tensor:
     """The position of the minimum: in the flattened tensor, or along an axis."""
+    if numpy:
+        return _numpy_names(argmin, locals(), numpy)
     return _arg(input, dim, keepdim, "argmin")
 
 
-def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def any(input: Tensor, dim: Any = None, keepdim: bool = False, **numpy: Any) -> Tensor:
     """Whether any element is true (not zero)."""
+    if numpy:
+        return _numpy_names(any, locals(), numpy)
     return rows.any_(input, axis=_axes("any", input, dim), keepdim=keepdim)
 
 
-def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def all(input: Tensor, dim: Any = None, keepdim: bool = False, **numpy: Any) -> Tensor:
     """Whether all elements are true (not zero)."""
+    if numpy:
+        return _numpy_names(all, locals(), numpy)
     return rows.all_(input, axis=_axes("all", input, dim), keepdim=keepdim)
 
 
@@ -191,8 +224,12 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     return sum(ne_op(input, 0), dim)
 
 
-def var(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Tensor:
+def var(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None, **numpy: Any
+) -> Tensor:
     """The variance: squared distances from the mean, divided by the count minus `correction` (1)."""
+    if numpy:
+        return _numpy_names(var, locals(), numpy)
     return _var_mean(input, dim, unbiased, keepdim, correction, "var")[0]
 
 
@@ -213,8 +250,12 @@ def _var_mean(x: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any
     return div_op(total, float(left) if left > 0 else 0.0), reshape(centre, shape=reduced(x._a.shape, axes, keepdim))
 
 
-def std(input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None) -> Tensor:
+def std(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None, **numpy: Any
+) -> Tensor:
     """The square root of the variance."""
+    if numpy:
+        return _numpy_names(std, locals(), numpy)
     return sqrt(_var_mean(input, dim, unbiased, keepdim, correction, "std")[0])
 
 
@@ -233,8 +274,10 @@ def std_mean(
     return sqrt(v), m
 
 
-def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, **numpy: Any) -> Tensor:
     """log(sum(exp(input))) along axes, without overflow."""
+    if numpy:
+        return _numpy_names(logsumexp, locals(), numpy)
     x = to_dtype(input, dtypes.default_dtype()) if input._a.dtype.kind in "biu" else input
     axes = _axes("logsumexp", x, dim)
     top = rows.amax(x.detach(), axis=axes, keepdim=True) if product(x._a.shape[a] for a in axes) else None
@@ -245,13 +288,17 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     return reshape(add_op(total, top), shape=reduced(x._a.shape, axes, keepdim))
 
 
-def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None, **numpy: Any) -> Tensor:
     """Running sums along an axis."""
+    if numpy:
+        return _numpy_names(cumsum, locals(), numpy)
     return _scan(rows.cumsum, _accumulating(input, dtype), dim, "cumsum")
 
 
-def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None, **numpy: Any) -> Tensor:
     """Running products along an axis."""
+    if numpy:
+        return _numpy_names(cumprod, locals(), numpy)
     return _scan(rows.cumprod, _accumulating(input, dtype), dim, "cumprod")
 
 
@@ -340,19 +387,23 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return vector_norm(sub_op(input, other), p)
 
 
-def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int, *, dtype: Any = None, **numpy: Any) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis.
 
     >>> import flambeau as fb
     >>> fb.softmax(fb.zeros(2), dim=0)
     tensor([0.5000, 0.5000])
     """
+    if numpy:
+        return _numpy_names(softmax, locals(), numpy)
     x = _float_input(input, dtype)
     return _along(normalize.softmax, x, axis_of("softmax", dim, x._a.ndim))
 
 
-def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None, **numpy: Any) -> Tensor:
     """log(softmax(x)), computed without loss of precision."""
+    if numpy:
+        return _numpy_names(log_softmax, locals(), numpy)
     x = _float_input(input, dtype)
     return _along(normalize.log_softmax, x, axis_of("log_softmax", dim, x._a.ndim))
 
