@@ -13,6 +13,7 @@ import warnings as _warnings
 
 from flambeau import plugins  # a miss in a registry asks the installed plugins
 from flambeau.__about__ import __version__
+from flambeau.accelerator import get_device_module
 from flambeau.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -48,11 +49,16 @@ from flambeau.base.dtypes import promote as promote_types
 from flambeau.base.lazy import lazy_attributes as _lazy_attributes
 from flambeau.base.registry import get
 from flambeau.base.registry import query as list
+from flambeau.base.switches import *
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
 from flambeau.ops.activation import *
+from flambeau.ops.calculus import *
+from flambeau.ops.compare import *
+from flambeau.ops.compare import _assert as _assert
 from flambeau.ops.convolution import *
 from flambeau.ops.counting import *
+from flambeau.ops.distance import *
 from flambeau.ops.einsum import *
 from flambeau.ops.factor import *
 from flambeau.ops.indexing import *
@@ -70,6 +76,7 @@ from flambeau.ops.reduction import *
 from flambeau.ops.shape import *
 from flambeau.ops.solve import *
 from flambeau.ops.sorting import *
+from flambeau.ops.special import *
 from flambeau.ops.spectral import *
 from flambeau.ops.windows import *
 from flambeau.tensor import methods as _methods
@@ -94,6 +101,7 @@ from flambeau.tensor.creation import (
 )
 from flambeau.tensor.creation import range_ as range
 from flambeau.tensor.interop import from_dlpack
+from flambeau.tensor.kinds import *
 from flambeau.tensor.printing import set_printoptions
 from flambeau.tensor.tensor import Size, Tensor
 
@@ -125,6 +133,8 @@ __getattr__, __dir__ = _lazy_attributes(
         "base",
         "device",
         "cuda",
+        "cpu",
+        "accelerator",
     },
     {"vision", "audio", "text", "rl"},
     {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load"},

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from flambeau.base.errors import DeviceError, FlambeauError
 from flambeau.device.base import backend
 from flambeau.device.base import device as Device
+from flambeau.tensor.kinds import kinds as _kinds
 
 
 def _owner() -> Any:
@@ -207,3 +208,6 @@ def manual_seed(seed: int) -> None:
 
 
 manual_seed_all = manual_seed
+
+
+globals().update(_kinds("cuda"))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from flambeau.base.errors import ArgumentError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of, broadcast
-from flambeau.ops.pointwise import add_op, clamp, div_op, mul_op, sub_op
+from flambeau.ops.joining import cat
+from flambeau.ops.matmul import matmul
+from flambeau.ops.pointwise import add_op, clamp, div_op, eq_op, mul_op, sqrt, sub_op, where
 from flambeau.ops.promotion import operands
 from flambeau.ops.reduction import vector_norm
+from flambeau.ops.shape import unsqueeze
+from flambeau.primitives.elementwise import fill
 from flambeau.primitives.indexing import index
 from flambeau.primitives.movement import expand
 from flambeau.primitives.reduce import sum_
@@ -52,4 +56,38 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return vector_norm(sub_op(index(input, first, axes=(0,)), index(input, second, axes=(0,))), p, 1)
 
 
-__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
+    """The p-norm distances of each row of x1 (..., P, M) from each row of x2 (..., R, M), as (..., P, R).
+
+    Euclidean distances go by matrix products where P or R is above 25 (or as `compute_mode` says); that is fast, and inexact for rows
+    that nearly agree.
+    """
+    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+    if compute_mode not in modes:
+        raise ArgumentError(explain("cdist", expected="compute_mode " + ", ".join(modes), got=repr(compute_mode)))
+    if p < 0:
+        raise ArgumentError(explain("cdist", expected="p >= 0", got=str(p)))
+    x, y = operands("cdist", x1, x2)
+    a, b = x._a.shape, y._a.shape
+    if len(a) < 2 or len(b) < 2 or a[-1] != b[-1]:
+        raise ShapeError(explain("cdist", expected="(..., P, M) and (..., R, M)", got=f"{tuple(a)} and {tuple(b)}"))
+    if x._a.dtype.kind not in "fV":
+        raise DtypeError(explain("cdist", expected="floating-point tensors", got=repr(x.dtype), hint=".float()"))
+    large = max(a[-2], b[-2]) > 25
+    if p == 2 and a[-1] and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
+        return _euclidean(x, y)
+    return vector_norm(sub_op(unsqueeze(x, -2), unsqueeze(y, -3)), p, -1)
+
+
+def _euclidean(x: Tensor, y: Tensor) -> Tensor:
+    """From |x|^2 + |y|^2 - 2 x y, in one product of rows with two more columns."""
+    squares = [sum_(mul_op(t, t), axis=(t._a.ndim - 1,), keepdim=True) for t in (x, y)]
+    ones = [fill(s.detach(), value=1) for s in squares]
+    left = cat([mul_op(x, -2.0), squares[0], ones[0]], -1)
+    right = cat([y, ones[1], squares[1]], -1)
+    total = clamp(matmul(left, right.mT), min=0)  # type: ignore[attr-defined]
+    nought = eq_op(total, 0)
+    return where(nought, 0.0, sqrt(where(nought, 1.0, total)))
+
+
+__all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]

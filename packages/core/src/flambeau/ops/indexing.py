@@ -160,6 +160,38 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     return rows.index(ravel(input), i, axes=(0,))
 
 
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with the elements of `source` put (or added) at positions of the flattened tensor."""
+    i = _index("put", index, input)
+    check_range("put", i, input._a.size, negative=True)
+    if i._a.size != source._a.size:
+        raise ShapeError(explain("put", expected=f"{i._a.size} elements, one for each index", got=str(source._a.size)))
+    out = rows.index_put(ravel(input), to_dtype(ravel(source), input.dtype), ravel(i), axes=(0,), accumulate=bool(accumulate))
+    return reshape(out, shape=input._a.shape)
+
+
+def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+    """A copy with slices of `source` combined at the indices along `dim`, by "prod", "mean", "amax" or "amin"."""
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise ArgumentError(explain("index_reduce", expected="reduce prod, mean, amax or amin", got=repr(reduce)))
+    i = _index("index_reduce", index, input)
+    d = axis_of("index_reduce", dim, input._a.ndim)
+    spread = reshape(i, shape=(i._a.size,) + (1,) * (source._a.ndim - 1 - d))
+    return scatter_reduce(input, d, expand(spread, shape=source._a.shape), source, reduce, include_self=include_self)
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The coordinates, in a tensor of some shape, of positions in the flattened one."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    rest = _index("unravel_index", indices, indices)
+    check_range("unravel_index", rest, int(np.prod(sizes, dtype=np.int64)))
+    out = []
+    for n in reversed(sizes):
+        out.append(rest % n)
+        rest = rest // n
+    return tuple(reversed(out))
+
+
 def _slices(op: str, x: Tensor, dim: int, index: Any, source: Any, alpha: Any, accumulate: bool) -> Tensor:
     i = _index(op, index, x)
     d = axis_of(op, dim, x._a.ndim)
@@ -323,7 +355,7 @@ def trace(input: Tensor) -> Tensor:
 
 
 __all__ = """
-argwhere diag diag_embed diagflat diagonal_scatter fill_diagonal gather index_add index_copy index_fill index_put index_select
-masked_fill masked_scatter masked_select nonzero scatter scatter_add scatter_reduce select_scatter slice_scatter take take_along_dim
-trace tril tril_indices triu triu_indices
+argwhere diag diag_embed diagflat diagonal_scatter fill_diagonal gather index_add index_copy index_fill index_put index_reduce index_select
+masked_fill masked_scatter masked_select nonzero put scatter scatter_add scatter_reduce select_scatter slice_scatter take take_along_dim
+trace tril tril_indices triu triu_indices unravel_index
 """.split()

@@ -160,6 +160,24 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(select(input, dim, i) for i in range(input._a.shape[axis_of("unbind", dim, input._a.ndim)]))
 
 
+def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """`tensor_split` along the third axis."""
+    return tensor_split(input, indices_or_sections, 2)
+
+
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces of the sizes given along `dim`."""
+    return split(input, list(split_sizes), dim)
+
+
+unsafe_split, unsafe_split_with_sizes, unsafe_chunk = split, split_with_sizes, chunk
+
+
+def narrow_copy(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """As `narrow`, a copy."""
+    return narrow(input, dim, start, length).clone()  # type: ignore[attr-defined, no-any-return]
+
+
 def atleast_1d(*tensors: Any) -> Any:
     """At least one axis."""
     out = tuple(_columns(x, 1) for x in tensors)
@@ -179,6 +197,6 @@ def atleast_3d(*tensors: Any) -> Any:
 
 
 __all__ = """
-atleast_1d atleast_2d atleast_3d cat chunk column_stack concat concatenate dstack hsplit hstack narrow row_stack select split stack
-tensor_split unbind vsplit vstack
+atleast_1d atleast_2d atleast_3d cat chunk column_stack concat concatenate dsplit dstack hsplit hstack narrow narrow_copy row_stack select
+split split_with_sizes stack tensor_split unbind unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit vstack
 """.split()

@@ -191,6 +191,14 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     return movement.expand(input, shape=tuple(final))
 
 
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """Summed over the axes that broadcasting would have added or stretched from a size."""
+    wanted = sizes_from("sum_to_size", size)
+    if broadcast("sum_to_size", wanted, input._a.shape) != input._a.shape:
+        raise ShapeError(explain("sum_to_size", expected=f"a size that expands to {tuple(input.shape)}", got=str(wanted)))
+    return movement.sum_to(input, wanted)
+
+
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """Expanded to the shape of `other`."""
     return expand(input, other._a.shape)

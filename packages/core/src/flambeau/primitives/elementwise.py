@@ -142,6 +142,18 @@ igammac = binary(
 )
 
 
+ndtr = unary("ndtr", kernel="special.ndtr", vjp=lambda g, x: mul(g, mul(exp(mul(mul(x, x), -0.5)), 1 / math.sqrt(2 * math.pi))))
+erfcx = unary("erfcx", kernel="special.erfcx", vjp=lambda g, x, out: mul(g, sub(mul(mul(x, out), 2), 2 / math.sqrt(math.pi))))
+xlog1py = binary(
+    "xlog1py",
+    kernel="special.xlog1py",
+    vjp=(
+        lambda g, x, y: mul(g, where(eq(x, 0), fill(x, value=0), log1p(y))),
+        lambda g, x, y: mul(g, div(x, add(y, 1))),
+    ),
+)
+
+
 def _special() -> Any:
     from flambeau.primitives.kernels import special
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import ShapeError, explain
-from flambeau.ops import convert, counting, indexing, joining, linalg_names, matmul, matrix, pointwise, products, random, reduction, shape, solve, sorting, spectral
+from flambeau.ops import convert, indexing, joining, matmul, pointwise, random, reduction, shape
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
-from flambeau.tensor import creation, interop, lanes
+from flambeau.tensor import creation, interop, lanes, mathematics
 from flambeau.tensor.indexing import getitem, setitem
 from flambeau.tensor.inplace import inplace, inplace_binary, write
 from flambeau.tensor.tensor import Tensor
@@ -38,13 +38,6 @@ masked_scatter masked_select nonzero scatter scatter_add scatter_reduce select_s
 triu
 """.split()
 MATMUL = "addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot".split()
-SORTING = "argsort isin kthvalue median mode msort nanmedian nanquantile sort topk".split()
-COUNTING = "bincount histc histogram unique unique_consecutive".split()
-PRODUCTS = "cross kron".split()
-LINALG = "cholesky cholesky_inverse cholesky_solve inverse lu lu_solve orgqr pinverse qr svd triangular_solve".split()
-SOLVE = "det logdet slogdet".split()
-SPECTRAL = "istft stft".split()
-MATRIX = "matrix_exp matrix_power".split()
 CONVERT = "cpu cuda pin_memory to type_as".split()
 
 INPLACE = """
@@ -269,13 +262,6 @@ def install() -> None:
         (indexing, INDEXING),
         (matmul, MATMUL),
         (convert, CONVERT),
-        (sorting, SORTING),
-        (counting, COUNTING),
-        (products, PRODUCTS),
-        (linalg_names, LINALG),
-        (solve, SOLVE),
-        (matrix, MATRIX),
-        (spectral, SPECTRAL),
     ):
         for name in names:
             setattr(Tensor, name, getattr(module, name))
@@ -285,6 +271,7 @@ def install() -> None:
     for row, name in ((rows.add, "add"), (rows.sub, "sub"), (rows.mul, "mul"), (rows.div, "div")):
         setattr(Tensor, f"{name}_", inplace_binary(row, getattr(pointwise, name), f"{name}_"))
     _install_lanes()
+    mathematics.install()
     for table in (OPERATORS, OWN, NEW, random.METHODS, convert.casts, interop.METHODS):
         for name, value in table.items():
             setattr(Tensor, name, value)
