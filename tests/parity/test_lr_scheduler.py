@@ -177,7 +177,7 @@ def test_plateaus(options):
             scheduler.step(metric)
         compare(*made, step)
     assert made[0][1].get_last_lr()[0] < 0.1
-    assert {k: v for k, v in made[0][1].state_dict().items()} == {k: v for k, v in made[1][1].state_dict().items()}
+    assert made[0][1].state_dict() == made[1][1].state_dict()
 
 
 def test_learning_rates_as_tensors():

@@ -202,3 +202,94 @@ def test_bfloat16_parameters(name, options):
     for p, q in zip(params, others, strict=True):
         assert p.dtype is fb.bfloat16
         np.testing.assert_allclose(p.detach().float().numpy(), q.detach().float().numpy(), rtol=0.04, atol=0.04)
+
+
+# -- L-BFGS: its host arithmetic is in double precision here, in that of the parameters there -------------------
+def rosenbrock(x):
+    return ((1 - x[:-1]) ** 2 + 100 * (x[1:] - x[:-1] ** 2) ** 2).sum()
+
+
+def quadratic(x):
+    return (x**4).sum() * 0.1 + (x * x.flip(0)).sum() * 0.3 + ((x - 1) ** 2).sum()
+
+
+@pytest.mark.parametrize("function", [rosenbrock, quadratic])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 0.001, "max_iter": 5},
+        {"lr": 0.01, "max_iter": 8, "history_size": 3},
+        {"line_search_fn": "strong_wolfe", "max_iter": 6},
+        {"line_search_fn": "strong_wolfe", "max_iter": 7, "history_size": 2, "max_eval": 9},
+        {"line_search_fn": "strong_wolfe", "max_iter": 4, "lr": 5.0},
+    ],
+)
+def test_lbfgs(function, options):
+    start_values = np.random.default_rng(0).standard_normal(6)
+    made = []
+    for library in (fb, torch):
+        x = library.tensor(start_values, dtype=library.float64, requires_grad=True)
+        optimizer = library.optim.LBFGS([x], **options)
+        evaluations = []
+
+        def closure(x=x, optimizer=optimizer, evaluations=evaluations):
+            optimizer.zero_grad()
+            loss = function(x)
+            loss.backward()
+            evaluations.append(loss.item())
+            return loss
+
+        made.append((x, optimizer, closure, evaluations))
+    for _ in range(4):
+        losses = [optimizer.step(closure).item() for _, optimizer, closure, _ in made]
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6, atol=1e-12)
+    (x, mine, _, evaluations), (y, reference, _, expected) = made
+    np.testing.assert_allclose(evaluations, expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(x.tolist(), y.tolist(), rtol=1e-6, atol=1e-9)
+    a, b = mine.state[x], reference.state[y]
+    assert (a["n_iter"], a["func_evals"], len(a["old_dirs"])) == (b["n_iter"], b["func_evals"], len(b["old_dirs"]))
+
+
+@pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
+def test_lbfgs_states_carry_over(line_search):
+    def make(library, values):
+        x = library.tensor(np.array(values), dtype=library.float64, requires_grad=True)
+        optimizer = library.optim.LBFGS([x], lr=0.02, max_iter=3, line_search_fn=line_search)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = quadratic(x)
+            loss.backward()
+            return loss
+
+        return x, optimizer, closure
+
+    first = [make(library, [0.5, -1.0, 2.0]) for library in (fb, torch)]
+    for _, optimizer, closure in first:
+        optimizer.step(closure)
+    second = [make(library, first[1][0].tolist()) for library in (fb, torch)]
+    second[0][1].load_state_dict(with_tensors(to_numpy(first[1][1].state_dict()), fb.tensor))
+    second[1][1].load_state_dict(with_tensors(to_numpy(first[0][1].state_dict()), torch.tensor))
+    for x, optimizer, closure in (*first, *second):
+        optimizer.step(closure)
+        np.testing.assert_allclose(x.tolist(), first[0][0].tolist(), rtol=1e-7)
+
+
+def test_lbfgs_with_complex_and_missing_gradients():
+    made = []
+    for library in (fb, torch):
+        z = library.tensor(np.array([1 + 2j, -0.5j]), requires_grad=True)
+        x = library.tensor(np.array([[1.0, 2.0]]), requires_grad=True)
+        unused = library.tensor(np.array([3.0]), requires_grad=True)
+        optimizer = library.optim.LBFGS([z, x, unused], max_iter=6, line_search_fn="strong_wolfe")
+
+        def closure(z=z, x=x, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = ((z - 1).abs() ** 2).sum() + (x**4).sum() + (z.real * x[0]).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        made.append((z.tolist(), x.tolist(), unused.tolist()))
+    for a, b in zip(*made, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)

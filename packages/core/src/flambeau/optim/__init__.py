@@ -1,6 +1,7 @@
 """Optimizers with PyTorch's names, arguments, state dicts and step-by-step results, and learning-rate schedules."""
 
-from flambeau.optim import lr_scheduler, swa_utils
+from flambeau.base.lazy import lazy_attributes as _lazy_attributes
+from flambeau.optim import lr_scheduler
 from flambeau.optim.adadelta import Adadelta
 from flambeau.optim.adafactor import Adafactor
 from flambeau.optim.adagrad import Adagrad
@@ -35,5 +36,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "lr_scheduler",
-    "swa_utils",
 ]
+
+__getattr__, __dir__ = _lazy_attributes(globals(), {"swa_utils"})  # it needs flambeau.nn, which the optimizers do not

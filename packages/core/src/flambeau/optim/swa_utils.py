@@ -28,25 +28,28 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
     """A function of (average, current, count) that gives decay * average + (1 - decay) * current."""
     _check_decay(decay)
 
+    @no_grad()
     def ema_update(ema_param: Any, current_param: Any, num_averaged: Any) -> Any:
         return decay * ema_param + (1 - decay) * current_param
 
-    return no_grad(ema_update)  # type: ignore[no-any-return]
+    return ema_update
 
 
 def get_swa_avg_fn() -> Average:
     """A function of (average, current, count) that gives the mean of all values so far."""
 
+    @no_grad()
     def swa_update(averaged_param: Any, current_param: Any, num_averaged: Any) -> Any:
         return averaged_param + (current_param - averaged_param) / (num_averaged + 1)
 
-    return no_grad(swa_update)  # type: ignore[no-any-return]
+    return swa_update
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Average:
     """As `get_ema_avg_fn`, for lists of tensors, in place."""
     _check_decay(decay)
 
+    @no_grad()
     def ema_update(ema_params: list[Any], current_params: list[Any], num_averaged: Any) -> None:
         for average, current in zip(ema_params, current_params, strict=True):
             if average.is_floating_point() or average.is_complex():
@@ -54,18 +57,19 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Average:
             else:
                 average.copy_(average * decay + current * (1 - decay))
 
-    return no_grad(ema_update)  # type: ignore[no-any-return]
+    return ema_update
 
 
 def get_swa_multi_avg_fn() -> Average:
     """As `get_swa_avg_fn`, for lists of tensors, in place."""
 
+    @no_grad()
     def swa_update(averaged_params: list[Any], current_params: list[Any], num_averaged: Any) -> None:
         count = float(num_averaged) + 1
         for average, current in zip(averaged_params, current_params, strict=True):
             average.copy_(average + (current - average) / count)
 
-    return no_grad(swa_update)  # type: ignore[no-any-return]
+    return swa_update
 
 
 class AveragedModel(Module):
@@ -77,7 +81,7 @@ class AveragedModel(Module):
     copied; for batch norm call `update_bn` at the end.
 
     >>> import flambeau as fb
-    >>> model = fb.nn.Linear(2, 1, bias=False)
+    >>> model = fb.nn.Linear(2, 1)
     >>> averaged = AveragedModel(model)
     >>> for value in (1.0, 3.0):
     ...     _ = fb.nn.init.constant_(model.weight, value)
