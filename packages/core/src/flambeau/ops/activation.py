@@ -9,6 +9,7 @@ from typing import Any
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops import pointwise, reduction
+from flambeau.ops.joining import narrow
 from flambeau.ops.pointwise import (
     abs,
     add_op,
@@ -29,7 +30,6 @@ from flambeau.ops.pointwise import (
 )
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.random import draw
-from flambeau.ops.joining import narrow
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.indexing import scatter, zeros_of
 from flambeau.primitives.movement import reshape

@@ -21,8 +21,8 @@ from flambeau.primitives import window as rows
 from flambeau.primitives.indexing import scatter, zeros_of
 from flambeau.primitives.kernels.window import pool_divisor
 from flambeau.primitives.movement import reshape
-from flambeau.primitives.resample import resample
 from flambeau.primitives.reduce import sum_
+from flambeau.primitives.resample import resample
 from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
 
