@@ -11,6 +11,7 @@ from typing import Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.base.errors import ArgumentError, NameNotFound, ShapeError, did_you_mean, explain
+from flambeau.linalg import qr
 from flambeau.ops.pointwise import logical_and, logical_or, where
 from flambeau.ops.random import randperm
 from flambeau.tensor.creation import empty_like, eye
@@ -215,8 +216,6 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Tensor:
 
     It is the Q of the QR decomposition of a normal matrix, with the signs that make it uniformly distributed.
     """
-    from flambeau.linalg import qr
-
     _need_dims("orthogonal_", tensor, 2, None)
     if tensor.numel() == 0 or tensor.is_meta:
         return tensor

@@ -24,6 +24,11 @@ def _shared(cls: type, data: Any) -> Any:
     return made
 
 
+def blank(*size: int, device: Any = None, dtype: Any = None) -> Parameter:
+    """A parameter of that shape whose values are still to be set."""
+    return Parameter(empty(*size, device=device, dtype=dtype))
+
+
 class Parameter(Tensor):
     """A tensor that a module learns: assigned to an attribute of a `Module` it appears in `module.parameters()`.
 

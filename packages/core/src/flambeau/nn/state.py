@@ -176,7 +176,7 @@ class Stateful(Tree):
         if not isinstance(value, Tensor):
             return f"{key}: expected a tensor in the state, got {type(value).__name__}"
         if target._a.ndim == 0 and value._a.shape == (1,):
-            value = value[0]  # type: ignore[index]  # files of PyTorch 0.3 and older have no zero-dimensional tensors
+            value = value[0]  # files of PyTorch 0.3 and older have no zero-dimensional tensors
         if value._a.shape != target._a.shape:
             return f"size mismatch for {key}: the state has shape {tuple(value.shape)}, the module has {tuple(target.shape)}"
         if assign:
@@ -191,7 +191,7 @@ class Stateful(Tree):
                 f"{key}: the module's tensor is on device 'meta' and has no memory. Try: assign=True, or module.to_empty(device=...) first"
             )
         with no_grad():
-            target.copy_(value)  # type: ignore[attr-defined]
+            target.copy_(value)
         return ""
 
     # -- hooks --------------------------------------------------------------------------------------------------------------------------

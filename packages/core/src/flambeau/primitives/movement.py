@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -325,6 +326,22 @@ def _cat_rule(*xs: Any, axis: int) -> Any:
 
 
 cat = primitive("cat", "*xs", kernel=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis), rule=_cat_rule, vjp=_cat_vjp)
+
+
+
+def _split(xp: Any, x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    lead = (slice(None),) * axis
+    starts = [0, *itertools.accumulate(sizes)]
+    return tuple(x[(*lead, slice(start, start + n))] for start, n in zip(starts, sizes, strict=False))
+
+
+def _split_rule(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    return tuple((tuple(n if i == axis else m for i, m in enumerate(x.shape)), x.dtype) for n in sizes)
+
+
+split = primitive(  # pieces along an axis, whose gradients join in one step; for values that nobody writes to, as pieces share x's memory
+    "split", "x", kernel=_split, rule=_split_rule, vjp=lambda g, axis: cat(*g, axis=axis), multi=True
+)
 
 # -- complex views ----------------------------------------------------------------------------------------------------------------------
 view_as_real = primitive(

@@ -7,9 +7,9 @@ from typing import Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.base.errors import GradientError, explain
+from flambeau.ops.joining import stack
 from flambeau.ops.pointwise import clamp
 from flambeau.ops.reduction import vector_norm
-from flambeau.ops.joining import stack
 from flambeau.tensor.creation import tensor
 from flambeau.tensor.tensor import Tensor
 

@@ -27,5 +27,5 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ShapeError(explain("vector_to_parameters", expected=f"a vector with {wanted} elements", got=got))
     start = 0
     for p in found:
-        p.data = vec[start : start + p.numel()].view(p.shape).data  # type: ignore[index]
+        p.data = vec[start : start + p.numel()].view(p.shape).data
         start += p.numel()
