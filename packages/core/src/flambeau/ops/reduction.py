@@ -45,6 +45,7 @@ class ValuesIndices(NamedTuple):
 def _numpy_names(function: Any, given: dict[str, Any], numpy: dict[str, Any]) -> Any:
     """Call again with NumPy's argument names (`axis`, `keepdims`) turned into PyTorch's, as PyTorch's functions accept both."""
     known = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction"}
+    numpy = {name: value for name, value in numpy.items() if not (name == "out" and value is None)}
     strange = [name for name in numpy if name not in known]
     if strange:
         raise ArgumentTypeError(explain(function.__name__, expected="known argument names", got=", ".join(map(repr, strange))))
