@@ -7,8 +7,8 @@ from typing import Any
 from flambeau.autograd.modes import mode
 from flambeau.autograd.node import AccumulateGrad, Node, _next
 from flambeau.base import dtypes
-from flambeau.base.errors import ArgumentTypeError, explain
-from flambeau.device.base import backend, device
+from flambeau.base.errors import ArgumentTypeError, FlambeauError, did_you_mean, explain
+from flambeau.device.base import backend, device, device_types
 from flambeau.ops.promotion import to_dtype
 from flambeau.primitives import elementwise
 from flambeau.tensor.creation import transfer
@@ -70,7 +70,9 @@ def to(
 def _device(value: Any) -> device:
     try:
         return value if isinstance(value, device) else device(value)
-    except ArgumentTypeError:
+    except FlambeauError:
+        if isinstance(value, str) and did_you_mean(value.partition(":")[0], device_types()):
+            raise
         raise ArgumentTypeError(explain("to", expected="a dtype, a device or a tensor", got=repr(value))) from None
 
 

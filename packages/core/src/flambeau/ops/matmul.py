@@ -17,7 +17,7 @@ def _check(op: str, x: Tensor, y: Tensor) -> None:
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise DtypeError(explain(op, expected="two tensors", got=f"{type(x).__name__} and {type(y).__name__}"))
     if x._a.dtype != y._a.dtype:
-        hint = "convert one of them, or use autocast"
+        hint = "convert one of them with .to(dtype)"
         raise DtypeError(explain(op, expected="operands of one dtype", got=f"{x.dtype!r} and {y.dtype!r}", hint=hint))
 
 

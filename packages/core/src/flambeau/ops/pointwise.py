@@ -326,7 +326,16 @@ relu = unary(rows.relu, floating=False, kinds="iuf")
 isnan, isinf, isfinite = (unary(p, floating=False, kinds=_ANY) for p in (rows.isnan, rows.isinf, rows.isfinite))
 signbit = unary(rows.signbit, floating=False, kinds="f")
 logical_not = unary(rows.logical_not, floating=False, kinds=_ANY)
-bitwise_not = unary(rows.bitwise_not, floating=False, kinds="biu")
+
+
+def bitwise_not(input: Tensor, *, out: Any = None) -> Tensor:
+    """The opposite bits of integers, the opposite of bools (`~x`)."""
+    if input._a.dtype.kind not in "biu":
+        raise DtypeError(explain("bitwise_not", expected="a bool or integer tensor", got=repr(input.dtype), hint="logical_not"))
+    result = rows.bitwise_not(input)
+    return result if out is None else into(out, result)
+
+
 angle = unary(rows.angle, floating=True)
 
 

@@ -48,7 +48,7 @@ def _from_python(data: Any, op: str) -> np.ndarray:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:
         raise ShapeError(
-            explain(op, expected="nested sequences of equal lengths, or an array", got=str(error).split(" The detected")[0])
+            explain(op, expected="nested sequences of equal lengths, or an array", got=str(error).split(" The detected")[0].rstrip("."))
         ) from None
     except OverflowError:
         raise DtypeError(explain(op, expected="integers that fit int64", got=repr(data)[:80])) from None
