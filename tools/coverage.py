@@ -75,7 +75,8 @@ def find(name: str, namespace: str) -> bool | None:
     """Whether Flambeau has the name; None if the namespace is not the core's."""
     if namespace in ("Tensor", "Module", "Optimizer") or "|" in namespace:
         method = name.rpartition(".")[2].rstrip("~")
-        return all(_has(*CLASSES[c].split(":"), method) for c in namespace.split("|"))
+        owners = [CLASSES[c].split(":") for c in namespace.split("|")]
+        return all(_has(module, owner, method) for module, owner in owners)
     home = max((h for h in HOMES if name == h or name.startswith(h + ".")), key=len, default=None)
     if home is None or namespace not in HOMES:
         return None

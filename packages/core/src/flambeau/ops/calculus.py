@@ -167,10 +167,10 @@ def corrcoef(input: Tensor) -> Tensor:
     c = cov(input)
     if not c._a.ndim:
         return div_op(c, c)
-    deviation = sqrt(c.diagonal().real)  # type: ignore[attr-defined]
+    deviation = sqrt(c.diagonal().real)
     r = div_op(div_op(c, unsqueeze(deviation, 1)), unsqueeze(deviation, 0))
     if r.is_complex():
-        return complex(clip(r.real, -1, 1), clip(r.imag, -1, 1))  # type: ignore[attr-defined]
+        return complex(clip(r.real, -1, 1), clip(r.imag, -1, 1))
     return clip(r, -1, 1)
 
 

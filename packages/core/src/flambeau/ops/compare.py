@@ -135,7 +135,7 @@ def can_cast(from_: dtypes.dtype, to: dtypes.dtype) -> bool:
 def typename(obj: Any) -> str:
     """The full name of the type of an object; of a tensor, with its dtype."""
     if isinstance(obj, Tensor):
-        return str(obj.type())  # type: ignore[attr-defined]
+        return str(obj.type())
     kind = obj if isinstance(obj, type) else type(obj)
     return kind.__qualname__ if kind.__module__ in ("", "builtins") else f"{kind.__module__}.{kind.__qualname__}"
 

@@ -85,7 +85,7 @@ def _euclidean(x: Tensor, y: Tensor) -> Tensor:
     ones = [fill(s.detach(), value=1) for s in squares]
     left = cat([mul_op(x, -2.0), squares[0], ones[0]], -1)
     right = cat([y, ones[1], squares[1]], -1)
-    total = clamp(matmul(left, right.mT), min=0)  # type: ignore[attr-defined]
+    total = clamp(matmul(left, right.mT), min=0)
     nought = eq_op(total, 0)
     return where(nought, 0.0, sqrt(where(nought, 1.0, total)))
 

@@ -175,7 +175,7 @@ unsafe_split, unsafe_split_with_sizes, unsafe_chunk = split, split_with_sizes, c
 
 def narrow_copy(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """As `narrow`, a copy."""
-    return narrow(input, dim, start, length).clone()  # type: ignore[attr-defined, no-any-return]
+    return narrow(input, dim, start, length).clone()
 
 
 def atleast_1d(*tensors: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 from flambeau.autograd.modes import no_grad
 from flambeau.base.dtypes import finfo
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
-from flambeau.base.shapes import axis_of
 from flambeau.ops.pointwise import add_op, clamp, div_op, into, mul_op, pow_op, rsqrt, sub_op
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import vector_norm

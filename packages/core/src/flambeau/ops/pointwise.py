@@ -1,198 +1,30 @@
-"""Elementwise operations under PyTorch's names, with type promotion in front of the primitives.
-
-The closures made here are the hot path: for CPU tensors of one dtype they call the NumPy function at once. Everything else
-(promotion, other devices, numbers of another category, `out=`) goes the longer way through `bind`.
-"""
+"""Elementwise operations under PyTorch's names. How they reach their primitives is in `ops/lanes.py`."""
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from flambeau.autograd.node import record, record_pair
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
+from flambeau.ops.lanes import binary, bool_power, divides, function, integers, into, logical, no_bool, ordered, unary
 from flambeau.ops.promotion import number, operands, to_dtype
 from flambeau.primitives import elementwise as rows
-from flambeau.primitives.bind import state
 from flambeau.primitives.prim import Prim
 from flambeau.primitives.reduce import is_half
 from flambeau.tensor.tensor import Tensor
 
-ndarray = np.ndarray
-_new = object.__new__
-_OPERANDS = (Tensor, int, float, builtins.complex, np.generic, ndarray)
-_NOTHING: dict[str, Any] = {}
 _FLOAT = np.dtype(np.float32)
-
-
-def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """An operation on two operands. As an operator (`dunder`) it returns NotImplemented for operands it does not know.
-
-    `check(name, x, y)` sees operands other than floats, and may refuse or replace them.
-    """
-    name = prim.name
-    kernel: Any = None
-    kinds = frozenset("fc" if floating else "biufc") - frozenset("bc" if check else "")
-    recorded = prim.rules is not None
-    assert prim.rules is None or None not in prim.rules, name
-
-    def op(input: Any, other: Any) -> Any:
-        nonlocal kernel
-        if isinstance(other, Tensor) and isinstance(input, Tensor):
-            a = input._a
-            b = other._a
-            if type(a) is ndarray and type(b) is ndarray and a.dtype is b.dtype and a.dtype.kind in kinds and state.interceptor is None:
-                if kernel is None:
-                    kernel = prim.on(np)
-                try:
-                    r = kernel(a, b)
-                except (ValueError, TypeError):
-                    return prim(input, other)  # fails again, with our message
-                if type(r) is not ndarray:
-                    r = np.asarray(r)
-                t = _new(Tensor)
-                t._a = r
-                t._node = t._st = t._base = None
-                if recorded and (input._node is not None or other._node is not None):
-                    record_pair(prim, input, other, t)
-                return t
-        elif (
-            type(other) is float
-            and type(input) is Tensor
-            and type(input._a) is ndarray
-            and input._a.dtype.kind == "f"
-            and state.interceptor is None
-        ):
-            if kernel is None:
-                kernel = prim.on(np)
-            t = _new(Tensor)
-            t._a = np.asarray(kernel(input._a, other))
-            t._node = t._st = t._base = None
-            if recorded and input._node is not None:
-                record_pair(prim, input, other, t)
-            return t
-        if dunder and not isinstance(other, _OPERANDS):
-            return NotImplemented
-        x, y = operands(name, input, other, floating=floating)
-        return prim(x, y) if check is None else check(prim, input, other, x, y)
-
-    op.__name__ = op.__qualname__ = name
-    return op
-
-
-def _ordered(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
-    """Complex numbers have no order."""
-    if rows.is_complex(x) or rows.is_complex(y):
-        raise DtypeError(explain(prim.name, expected="real operands", got="a complex one", hint=".abs() or .real"))
-    return prim(x, y)
-
-
-def _divides(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
-    """Rounded division is for real numbers."""
-    if next(v for v in (x, y) if isinstance(v, Tensor))._a.dtype.kind == "b":
-        raise DtypeError(explain(prim.name, expected="numbers", got="bool operands", hint=".int()"))
-    return _ordered(prim, input, other, x, y)
-
-
-def _no_bool(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
-    for v in (input, other):
-        if isinstance(v, builtins.bool) or (isinstance(v, Tensor) and v._a.dtype.kind == "b"):
-            raise DtypeError(explain("sub", expected="numbers", got="a bool operand", hint="^ (logical_xor) or ~ (logical_not)"))
-    return prim(x, y)
-
-
-def _bool_power(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
-    """For bools: true unless false to the power true."""
-    if isinstance(x, Tensor) and x._a.dtype.kind == "b":
-        return rows.logical_or(x, rows.logical_not(y) if isinstance(y, Tensor) else not y)
-    return prim(x, y)
-
-
-def unary(prim: Prim, *, floating: bool = True, kinds: str = "fc") -> Callable[..., Any]:
-    """An operation on one operand; `floating` turns integers into the default float."""
-    name = prim.name
-    fast = frozenset(kinds)
-    kernel: Any = None
-
-    def op(input: Any, *, out: Any = None) -> Any:
-        nonlocal kernel
-        if type(input) is not Tensor and not isinstance(input, Tensor):
-            input = number(input, name)
-            input = operands(name, input)[0]
-        a = input._a
-        if type(a) is ndarray and a.dtype.kind in fast and state.interceptor is None:
-            if kernel is None:
-                kernel = prim.on(np)
-            r = kernel(a)
-            t = _new(Tensor)
-            t._a = r if type(r) is ndarray else np.asarray(r)
-            t._node = t._st = t._base = None
-            if input._node is not None and prim.rules is not None:
-                record(prim, (input,), _NOTHING, t)
-        else:
-            if floating and input._a.dtype.kind in "biu":
-                input = to_dtype(input, dtypes.default_dtype())
-            t = prim(input)
-        return t if out is None else into(out, t)
-
-    op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"`{name}` of each element. Integer inputs give the default float dtype." if floating else f"`{name}` of each element."
-    return op
-
-
-def into(out: Tensor, value: Tensor) -> Tensor:
-    """Serve an `out=` argument."""
-    if out._a.shape != value._a.shape:
-        out.resize_(value.shape)
-    return out.copy_(value)
-
-
-def function(op: Callable[..., Any], doc: str, name: str = "") -> Callable[..., Any]:
-    """The public function of a binary operation, which takes `out=`."""
-
-    def call(input: Any, other: Any, *, out: Any = None) -> Any:
-        result = op(input, other)
-        return result if out is None else into(out, result)
-
-    call.__name__ = call.__qualname__ = name or op.__name__
-    call.__doc__ = doc
-    return call
-
-
-def _ints_only(prim: Prim) -> Callable[..., Any]:
-    """Bit operations: bool or integer operands."""
-
-    def op(input: Any, other: Any) -> Any:
-        pair = operands(prim.name, input, other)
-        if next(p for p in pair if isinstance(p, Tensor))._a.dtype.kind not in "biu":
-            got = " and ".join(repr(p.dtype) if isinstance(p, Tensor) else repr(p) for p in pair)
-            raise DtypeError(explain(prim.name, expected="bool or integer operands", got=got))
-        return prim(*pair)
-
-    op.__name__ = prim.name
-    return op
-
-
-def _logical(prim: Prim) -> Callable[..., Any]:
-    def op(input: Any, other: Any, *, out: Any = None) -> Any:
-        result = prim(*operands(prim.name, input, other))
-        return result if out is None else into(out, result)
-
-    op.__name__ = op.__qualname__ = prim.name
-    op.__doc__ = f"`{prim.name}` of each pair of elements (non-zero counts as true), as bool."
-    return op
 
 
 # -- operators ------------------------------------------------------------------------------------------------------------------------
 add_op, mul_op, div_op = (binary(p, floating=p is rows.div, dunder=True) for p in (rows.add, rows.mul, rows.div))
-sub_op, pow_op = binary(rows.sub, dunder=True, check=_no_bool), binary(rows.pow_, dunder=True, check=_bool_power)
-remainder_op, floordiv_op = (binary(p, dunder=True, check=_divides) for p in (rows.remainder, rows.floor_divide))
+sub_op, pow_op = binary(rows.sub, dunder=True, check=no_bool), binary(rows.pow_, dunder=True, check=bool_power)
+remainder_op, floordiv_op = (binary(p, dunder=True, check=divides) for p in (rows.remainder, rows.floor_divide))
 eq_op, ne_op = binary(rows.eq, dunder=True), binary(rows.ne, dunder=True)
-lt_op, le_op, gt_op, ge_op = (binary(p, dunder=True, check=_ordered) for p in (rows.lt, rows.le, rows.gt, rows.ge))
+lt_op, le_op, gt_op, ge_op = (binary(p, dunder=True, check=ordered) for p in (rows.lt, rows.le, rows.gt, rows.ge))
 
 
 def in_float32(op: Callable[..., Any]) -> Callable[..., Any]:
@@ -287,11 +119,11 @@ eq, ne, lt, le, gt, ge = (
     for op, sign in ((eq_op, "=="), (ne_op, "!="), (lt_op, "<"), (le_op, "<="), (gt_op, ">"), (ge_op, ">="))
 )
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
-maximum = function(binary(rows.maximum, check=_ordered), "The larger of each pair; NaN where either is NaN.")
-minimum = function(binary(rows.minimum, check=_ordered), "The smaller of each pair; NaN where either is NaN.")
-fmax = function(binary(rows.fmax, check=_ordered), "The larger of each pair; a number wins over NaN.")
-fmin = function(binary(rows.fmin, check=_ordered), "The smaller of each pair; a number wins over NaN.")
-fmod = function(binary(rows.fmod, check=_divides), "The remainder of a division, with the sign of the dividend.")
+maximum = function(binary(rows.maximum, check=ordered), "The larger of each pair; NaN where either is NaN.")
+minimum = function(binary(rows.minimum, check=ordered), "The smaller of each pair; NaN where either is NaN.")
+fmax = function(binary(rows.fmax, check=ordered), "The larger of each pair; a number wins over NaN.")
+fmin = function(binary(rows.fmin, check=ordered), "The smaller of each pair; a number wins over NaN.")
+fmod = function(binary(rows.fmod, check=divides), "The remainder of a division, with the sign of the dividend.")
 atan2 = arctan2 = function(binary(rows.atan2, floating=True), "The angle of the point (other, input), in (-pi, pi].")
 hypot = function(binary(rows.hypot, floating=True), "The length of the vector (input, other).")
 logaddexp = function(binary(rows.logaddexp, floating=True), "log(exp(input) + exp(other)) without overflow.")
@@ -300,14 +132,14 @@ copysign = function(binary(rows.copysign, floating=True), "The size of input wit
 nextafter = function(binary(rows.nextafter, floating=True), "The next number after input in the direction of other.")
 xlogy = function(binary(rows.xlogy, floating=True), "input * log(other), and 0 where input is 0.")
 ldexp = function(binary(rows.ldexp, floating=True), "input * 2**other.")
-gcd = function(_ints_only(rows.gcd), "The greatest common divisor.")
-lcm = function(_ints_only(rows.lcm), "The least common multiple.")
+gcd = function(integers(rows.gcd), "The greatest common divisor.")
+lcm = function(integers(rows.lcm), "The least common multiple.")
 bitwise_and, bitwise_or, bitwise_xor = (
-    function(_ints_only(p), f"{p.name} of bools or integers.") for p in (rows.bitwise_and, rows.bitwise_or, rows.bitwise_xor)
+    function(integers(p), f"{p.name} of bools or integers.") for p in (rows.bitwise_and, rows.bitwise_or, rows.bitwise_xor)
 )
-bitwise_left_shift = function(_ints_only(rows.shift_left), "input shifted left by other bits.", "bitwise_left_shift")
-bitwise_right_shift = function(_ints_only(rows.shift_right), "input shifted right by other bits.", "bitwise_right_shift")
-logical_and, logical_or, logical_xor = (_logical(p) for p in (rows.logical_and, rows.logical_or, rows.logical_xor))
+bitwise_left_shift = function(integers(rows.shift_left), "input shifted left by other bits.", "bitwise_left_shift")
+bitwise_right_shift = function(integers(rows.shift_right), "input shifted right by other bits.", "bitwise_right_shift")
+logical_and, logical_or, logical_xor = (logical(p) for p in (rows.logical_and, rows.logical_or, rows.logical_xor))
 
 # -- one operand ----------------------------------------------------------------------------------------------------------------------
 exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, tan, sinh, cosh, tanh, sigmoid = (

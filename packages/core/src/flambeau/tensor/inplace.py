@@ -79,10 +79,9 @@ def _geometry(x: Any, base: Any) -> dict[str, Any]:
 
 def _rebase(x: Tensor, value: Tensor) -> None:
     """Give x (and its base and the other views of that base) the history of the written value."""
-    base: Any = x._base
-    if base is None:
+    base: Any = x if x._base is None else x._base
+    if base is x:
         x._node = value._node
-        base = x
     else:
         if x._a.dtype != base._a.dtype:
             got = f"a view with dtype {x.dtype!r} of a tensor with dtype {base.dtype!r}"
@@ -93,9 +92,10 @@ def _rebase(x: Tensor, value: Tensor) -> None:
         old._node = base._node
         record(put_strided, (old, value), _geometry(x, base), result)
         base._node = result._node
+    array: Any = base._a
     for ref in storage_of(base).views:
         view = ref()
-        if view is not None and view._base is base and view._a.dtype == base._a.dtype:
+        if view is not None and view._base is base and view._a.dtype == array.dtype:
             refresh(view, base)
 
 
@@ -166,7 +166,7 @@ def inplace_binary(prim: Prim, op: Callable[..., Any], name: str) -> Callable[..
                 fits = type(b) is float or type(b) is int
             if fits and 0 not in a.strides:
                 if ufunc is None:
-                    ufunc = getattr(np, prim.kernel)
+                    ufunc = prim.on(np)
                 ufunc(a, b, out=a)
                 storage_of(self).version += 1
                 return self

@@ -53,7 +53,7 @@ INPLACE = {
 # -- methods whose function has its arguments in another order, or that exist on Tensor only --------------------------------------------
 def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """This tensor where the condition holds, else `other`."""
-    return pointwise.where(condition, self, other)  # type: ignore[no-any-return]
+    return pointwise.where(condition, self, other)
 
 
 def polygamma(self: Tensor, n: int) -> Tensor:
@@ -63,12 +63,12 @@ def polygamma(self: Tensor, n: int) -> Tensor:
 
 def resize_as_(self: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
     """`resize_` to the shape of another tensor."""
-    return self.resize_(the_template.shape)  # type: ignore[attr-defined, no-any-return]
+    return self.resize_(the_template.shape)
 
 
 def swapaxes_(self: Tensor, axis0: int, axis1: int) -> Tensor:
     """In-place `swapaxes`."""
-    return self.transpose_(axis0, axis1)  # type: ignore[attr-defined, no-any-return]
+    return self.transpose_(axis0, axis1)
 
 
 def resize(self: Tensor, *sizes: Any) -> Tensor:
