@@ -10,7 +10,7 @@ import pytest
 
 import flambeau as fb
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, GradientError
-from flambeau.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from flambeau.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook, required
 
 
 def leaf(*values: float) -> fb.Tensor:
@@ -295,6 +295,16 @@ def test_errors_of_parameters():
 def test_errors_of_options(make, message):
     with pytest.raises(ArgumentError, match=message):
         make([leaf(1.0)])
+
+
+def test_a_required_option():
+    class Own(fb.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"lr": required})
+
+    assert Own([{"params": [leaf(1.0)], "lr": 0.5}]).param_groups[0]["lr"] == 0.5
+    with pytest.raises(ArgumentError, match="a value for 'lr' in each group"):
+        Own([leaf(1.0)])
 
 
 def test_a_class_without_a_rule_says_so():

@@ -79,36 +79,25 @@ def test_state_goes_through_a_state_dict_with_pytorch_names():
     assert other.n_averaged.item() == 3 and other.module.weight.tolist() == averaged.module.weight.tolist()
 
 
-class Norm(fb.nn.Module):
-    """A stand-in with the interface of batch norm layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.momentum = 0.1
-        self.register_buffer("running_mean", fb.zeros(2))
-        self.batches = 0
-
-    def reset_running_stats(self):
-        self.running_mean.zero_()
-        self.batches = 0
-
-    def forward(self, x):
-        if self.training:
-            self.batches += 1
-            factor = 1 / self.batches if self.momentum is None else self.momentum
-            self.running_mean.mul_(1 - factor).add_(x.mean(0), alpha=factor)
-        return x - self.running_mean
-
-
 def test_update_bn_takes_plain_means_and_restores_the_model():
     fb.manual_seed(0)
-    model = Norm().eval()
-    model.running_mean.fill_(9.0)
-    batches = [fb.randn(4, 2) for _ in range(5)]
+    model = fb.nn.Sequential(fb.nn.BatchNorm1d(2), fb.nn.Linear(2, 1)).eval()
+    norm = model[0]
+    norm.running_mean.fill_(9.0)
+    batches = [fb.randn(4, 2) * 2 + 1 for _ in range(5)]
     swa_utils.update_bn([(b, "label") for b in batches], model)
-    np.testing.assert_allclose(model.running_mean.numpy(), fb.cat(batches).mean(0).numpy(), rtol=1e-5, atol=1e-6)
-    assert model.momentum == 0.1 and not model.training
+    stacked = np.array([b.numpy() for b in batches])
+    np.testing.assert_allclose(norm.running_mean.numpy(), stacked.mean((0, 1)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var.numpy(), stacked.var(1, ddof=1).mean(0), rtol=1e-5)
+    assert norm.momentum == 0.1 and not model.training and not norm.training
     swa_utils.update_bn(iter(batches), Net())  # nothing to do
+
+
+def test_a_failing_batch_leaves_the_model_as_it_was():
+    model = fb.nn.BatchNorm1d(2).eval()
+    with pytest.raises(RuntimeError):
+        swa_utils.update_bn([fb.zeros(4, 3)], model)
+    assert model.momentum == 0.1 and not model.training
 
 
 def test_errors():

@@ -20,7 +20,7 @@ from typing import Any
 from flambeau.autograd.hooks import RemovableHandle, put
 from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.base.errors import ArgumentTypeError, GradientError, explain
-from flambeau.optim.groups import Group, Params, as_groups, make_group
+from flambeau.optim.groups import Group, Params, as_groups, make_group, required
 from flambeau.optim.state import State, check_fit, counter, pack, unpack
 from flambeau.primitives.movement import view_as_real
 from flambeau.tensor.tensor import Tensor
@@ -287,4 +287,4 @@ def descent(group: Group, p: Any, grad: Any, s: Scalars) -> Any:
     return grad.add(p, alpha=s["weight_decay"]) if group["weight_decay"] != 0 else grad
 
 
-__all__ = ["Optimizer", "counter", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
+__all__ = ["Optimizer", "counter", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]

@@ -130,7 +130,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     >>> import numpy as np, flambeau as fb
     >>> a = np.zeros(2)
     >>> t = fb.from_numpy(a)
-    ... a[0] = 5
+    >>> a[0] = 5
     >>> t
     tensor([5., 0.], dtype=float64)
     """
