@@ -76,7 +76,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     n = x._a.shape[d]
     if not 0 <= k <= n:
         raise IndexingError(explain("topk", expected=f"k in [0, {n}], the size of dim {d}", got=f"k={k}"))
-    return _result(rows.topk(x, k=int(k), axis=d, largest=bool(largest), sorted=bool(sorted)), input, out)
+    return _result(rows.topk(x, k=int(k), axis=d, largest=bool(largest), in_order=bool(sorted)), input, out)
 
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> ValuesIndices:

@@ -25,7 +25,7 @@ def _single_vjp(g: Any, out: Any, x_shape: tuple[int, ...], axis: int) -> Any:
     return scatter_add(zeros_of(g[0], x_shape), reshape(out[1], shape=shape), reshape(g[0], shape=shape), axis=axis)
 
 
-def _topk_rule(x: Any, k: int, axis: int, largest: bool, sorted: bool) -> Any:
+def _topk_rule(x: Any, k: int, axis: int, largest: bool, in_order: bool) -> Any:
     shape = tuple(k if i == axis else n for i, n in enumerate(x.shape))
     return [(shape, x.dtype), (shape, INT64)]
 

@@ -84,7 +84,7 @@ def sort(xp: Any, x: Array, axis: int, descending: bool = False) -> tuple[Array,
 
 
 def topk(xp: Any, x: Array, k: int, axis: int, largest: bool = True, in_order: bool = True) -> tuple[Array, Array]:
-    """The k largest (or smallest) values along an axis and their int64 positions, best first when `sorted`.
+    """The k largest (or smallest) values along an axis and their int64 positions, best first when `in_order`.
 
     >>> topk(np, np.array([1.0, 5.0, 3.0]), 2, 0)
     (array([5., 3.]), array([1, 2]))
