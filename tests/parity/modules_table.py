@@ -148,7 +148,6 @@ NORMS = [
     case("InstanceNorm3d", 2, (2, 2, 3, 4, 2), track_running_stats=True),
     case("LocalResponseNorm", 3, (2, 5, 4)),
     case("LocalResponseNorm", (2, 0.1, 0.5, 2.0), (2, 5, 4, 3)),
-    case("CrossMapLRN2d", (5, 0.1), (2, 3, 4, 3)),
 ]
 
 EMBEDDINGS = [

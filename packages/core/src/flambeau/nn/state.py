@@ -237,12 +237,11 @@ def _key_errors(missing: list[str], unexpected: list[str]) -> list[str]:
 
 
 def _prefix_hint(missing: list[str], unexpected: list[str]) -> list[str]:
-    """The two lists often differ by a prefix such as `module.`, which wrappers add."""
-    for longer, shorter, advice in (
-        (unexpected, missing, "strip the prefix {!r} from the keys"),
-        (missing, unexpected, "add the prefix {!r} to the keys"),
-    ):
-        head = longer[0][: len(longer[0]) - len(shorter[0])] if longer[0].endswith(shorter[0]) else ""
-        if head and sorted(longer) == sorted(head + k for k in shorter):
-            return ["Try: " + advice.format(head) + "."]
+    """The names often differ by a prefix such as `module.`, which wrappers add."""
+    found = set(unexpected)
+    for key in unexpected:
+        if key.endswith(missing[0]) and {key[: -len(missing[0])] + m for m in missing} <= found:
+            return [f"Try: strip the prefix {key[: -len(missing[0])]!r} from the keys."]
+        if missing[0].endswith(key) and {m[len(missing[0]) - len(key) :] for m in missing} <= found:
+            return [f"Try: add the prefix {missing[0][: -len(key)]!r} to the keys."]
     return []
