@@ -1,0 +1,235 @@
+"""Capture: run a Python function once for real, and write down every primitive that it binds as a graph.
+
+A value of the graph stands for an array. Which one a tensor holds now is known by storage: a write in place gives the storage a new
+value (and makes values of older views stale; they are read again through their strides), so aliasing is right by construction. A tensor
+that capture has not seen comes from outside: an argument, or an implicit input such as a parameter, a buffer or optimizer state. Outside
+storages that were written are results of the graph, to be stored back after a run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from flambeau.base.errors import FlambeauError, explain
+from flambeau.graph.ir import Graph, Scalar, Value
+from flambeau.primitives.bind import execute, intercept
+from flambeau.primitives.elementwise import cast
+from flambeau.primitives.movement import expand, offset_of, put_strided, take_strided
+from flambeau.primitives.source import make
+from flambeau.primitives.value import Value as Tensorlike
+
+
+class CannotCapture(FlambeauError, RuntimeError):
+    """A function does something that a graph cannot hold."""
+
+
+class RuntimeNumber(float):
+    """A Python float that is an input of the program: used as an operand it becomes a `Scalar` of the graph."""
+
+    __slots__ = ("scalar",)
+    scalar: Scalar
+
+    def __new__(cls, value: float, scalar: Scalar) -> RuntimeNumber:
+        made = super().__new__(cls, value)
+        made.scalar = scalar
+        return made
+
+
+class Memory:
+    """One storage as capture sees it: the array whose layout `value` describes, and how often it was written."""
+
+    __slots__ = ("outside", "owner", "value", "version", "written")
+
+    def __init__(self, owner: Any, value: Value, outside: bool) -> None:
+        self.owner, self.value, self.outside = owner, value, outside
+        self.version = 0
+        self.written = False
+
+
+class Capture:
+    """The interceptor that builds a graph. `arguments` and `implicit` list the outside arrays in the order of the graph's inputs."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.memories: dict[int, Memory] = {}
+        self.held: dict[int, tuple[Any, Value, int]] = {}  # id of an array -> the array (kept alive), its value, the version it belongs to
+        self.outside: list[Any] = []
+        self.grads: dict[Any, None] = {}  # leaf nodes whose .grad changed
+        self.reads: list[str] = []
+        self.draws = 0
+
+    # -- the interceptor ------------------------------------------------------------------------------------------------------------------
+    def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        values = tuple(self._operand(x) for x in inputs)
+        if prim.inputs == () and not prim.variadic:
+            out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
+        else:
+            out = execute(prim, inputs, params)
+        outs = out if type(out) is tuple else (out,)
+        op = self.graph.add(prim, values, params, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
+        for o, v in zip(outs, op.outputs, strict=True):
+            self._hold_result(o._a, v)
+        return out
+
+    def _operand(self, x: Any) -> Any:
+        if isinstance(x, Tensorlike):
+            return self.read(x._a)
+        if type(x) is RuntimeNumber:
+            if x.scalar not in self.graph.scalars:
+                self.graph.scalars.append(x.scalar)
+            return x.scalar
+        return x
+
+    def _hold_result(self, array: Any, value: Value) -> None:
+        root = root_of(array)
+        memory = self.memories.get(id(root))
+        if memory is None:
+            memory = self.memories[id(root)] = Memory(array, value, outside=False)
+            self.held.setdefault(id(root), (root, value, -1))  # keeps the memory alive, so that its id stays its own
+        self.held[id(array)] = (array, value, memory.version)
+
+    def read(self, array: Any) -> Value:
+        """The value that an array holds now."""
+        known = self.held.get(id(array))
+        root = root_of(array)
+        memory = self.memories.get(id(root))
+        if memory is not None and known is not None and known[0] is array and known[2] == memory.version:
+            return known[1]
+        if memory is None:
+            return self._from_outside(array, root)
+        if _layout(array) == _layout(memory.owner):
+            value = memory.value
+        elif memory.outside and not memory.written and not self._within(array, memory.owner):
+            return self._from_outside(array, root)
+        else:
+            if array.dtype != memory.owner.dtype:
+                raise CannotCapture(explain("capture", expected="views of one dtype", got=f"{array.dtype} of {memory.owner.dtype}"))
+            params = {"shape": array.shape, **_geometry(array, memory.owner)}
+            op = self.graph.add(take_strided, (memory.value,), params, [(array.shape, array.dtype)], _user_line())
+            value = op.outputs[0]
+        self.held[id(array)] = (array, value, memory.version)
+        return value
+
+    def _within(self, array: Any, owner: Any) -> bool:
+        return bool(array.dtype == owner.dtype) and root_of(array) is root_of(owner) and _covers(owner, array)
+
+    def _from_outside(self, array: Any, root: Any) -> Value:
+        value = self.graph.input(array.shape, array.dtype)
+        self.outside.append(array)
+        memory = self.memories.get(id(root))
+        if memory is None:
+            self.memories[id(root)] = Memory(array, value, outside=True)
+            self.held.setdefault(id(root), (root, value, -1))
+        self.held[id(array)] = (array, value, 0)
+        return value
+
+    # -- what happens besides primitives --------------------------------------------------------------------------------------------------
+    def write(self, x: Any, value: Any) -> None:
+        """x is about to be overwritten with `value` (broadcast and converted)."""
+        array = x._a
+        if value._a.shape != array.shape:
+            value = expand(value, shape=array.shape)
+        if value._a.dtype != array.dtype:
+            value = cast(value, dtype=array.dtype)
+        new = self.read(value._a)
+        self.read(array)
+        memory = self.memories[id(root_of(array))]
+        if memory.outside and sum(1 for a in self.outside if root_of(a) is root_of(array)) > 1:
+            got = f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written"
+            raise CannotCapture(explain("capture", expected="one outside tensor for each memory that is written", got=got))
+        if _layout(array) == _layout(memory.owner):
+            memory.value = new
+        else:
+            op = self.graph.add(
+                put_strided, (memory.value, new), _geometry(array, memory.owner), [(memory.owner.shape, memory.owner.dtype)], _user_line()
+            )
+            memory.value = op.outputs[0]
+        memory.version += 1
+        memory.written = True
+        self.held[id(array)] = (array, new, memory.version)
+
+    def observe(self, x: Any, how: str) -> None:
+        """A value leaves for Python (`item()`, `bool()`, `numpy()`)."""
+        if id(x._a) in self.held or id(root_of(x._a)) in self.memories:
+            self.reads.append(f"{how} of a tensor of shape {tuple(x._a.shape)} at {_user_line()}")
+
+    def touch_grad(self, node: Any) -> None:
+        """The `.grad` of a leaf was set."""
+        self.grads[node] = None
+
+    # -- the end ------------------------------------------------------------------------------------------------------------------------------
+    def written(self) -> list[tuple[Any, Value]]:
+        """Outside arrays that were written, with their final values."""
+        return [(m.owner, m.value) for m in self.memories.values() if m.outside and m.written]
+
+
+@contextmanager
+def capturing() -> Iterator[Capture]:
+    """Capture what happens in the block."""
+    capture = Capture()
+    with intercept(capture):
+        yield capture
+
+
+def root_of(array: Any) -> Any:
+    """The array that owns the memory."""
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    return root
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _layout(array: Any) -> tuple[Any, ...]:
+    return _address(array), array.shape, array.strides, array.dtype
+
+
+def _covers(owner: Any, array: Any) -> bool:
+    """Whether a contiguous owner contains all of the array's bytes."""
+    if not owner.flags.c_contiguous:
+        return False
+    low, high = _bounds(array)
+    return _address(owner) <= low and high <= _address(owner) + owner.nbytes
+
+
+def _bounds(array: Any) -> tuple[int, int]:
+    low = high = _address(array)
+    for n, s in zip(array.shape, array.strides, strict=True):
+        if n:
+            low, high = min(low, low + (n - 1) * s), max(high, high + (n - 1) * s)
+    return low, high + array.itemsize
+
+
+def _geometry(array: Any, owner: Any) -> dict[str, Any]:
+    """Strides and offset of both, in elements, counted from the owner's first element."""
+    item = array.itemsize
+    start = min(offset_of(owner), offset_of(array))
+    return {
+        "strides": tuple(s // item for s in array.strides),
+        "offset": offset_of(array) - start,
+        "x_strides": tuple(s // item for s in owner.strides),
+        "x_offset": offset_of(owner) - start,
+    }
+
+
+def _user_line() -> str:
+    """file:line of the innermost frame outside Flambeau."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "flambeau":
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def traced(fn: Callable[[], Any]) -> tuple[Any, Capture]:
+    """Run `fn` under capture; its result and the capture."""
+    with capturing() as capture:
+        result = fn()
+    return result, capture
