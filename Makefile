@@ -66,7 +66,7 @@ import-time: $(VENV)/tools ## `import flambeau` stays light
 	$(PY) -m tools.import_time
 
 coverage: $(VENV)/tools ## docs/coverage.md agrees with the code
-	PYTHONPATH=packages/core/src $(PY) -m tools.coverage --check
+	$(PY) -m tools.coverage --check
 
 docs: $(VENV)/tools ## run the examples in docstrings and in the documents
 	$(ONE_THREAD) $(PYTEST) --doctest-modules $(SOURCES) tests/docs

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "packages" / "core" / "src"))
 NAMES = ROOT / "tools" / "data" / "torch_names.csv"
 TARGET = ROOT / "docs" / "coverage.md"
 NEEDED = 3  # files
