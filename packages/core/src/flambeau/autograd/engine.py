@@ -90,6 +90,8 @@ def accumulate(node: AccumulateGrad, g: Any, own: bool, create_graph: bool) -> N
         node.grad = old + g
     else:
         old.add_(g)
+    if state.interceptor is not None:
+        state.interceptor.touch_grad(node)
     if node.after:
         leaf = node.variable()
         for hook in list(node.after.values()):

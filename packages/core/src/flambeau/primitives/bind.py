@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from numpy import ndarray
 
@@ -18,7 +18,26 @@ from flambeau.device.base import executor_for, executors
 from flambeau.device.cpu import as_arrays
 from flambeau.primitives.value import Value, link_view
 
-Interceptor = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Interceptor(Protocol):
+    """Sees every primitive that is bound, and what happens to tensors besides: graph capture is one."""
+
+    def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Run the primitive, or stand in for it."""
+        ...
+
+    def write(self, x: Any, value: Any) -> None:
+        """The memory of x is about to be overwritten with a value that broadcasts and converts to it."""
+        ...
+
+    def observe(self, x: Any, how: str) -> None:
+        """A value of x is about to leave for Python (`item`, `numpy`, ...)."""
+        ...
+
+    def touch_grad(self, node: Any) -> None:
+        """The `.grad` of a leaf was set or cleared."""
+        ...
 
 
 class State:

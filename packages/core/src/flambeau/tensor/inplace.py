@@ -22,6 +22,8 @@ from flambeau.tensor.tensor import Tensor, wrap
 def write(x: Tensor, value: Tensor, op: str) -> Tensor:
     """Replace the elements of x by those of `value` (broadcast and converted), as an operation that autograd sees."""
     _check(x, value, op)
+    if state.interceptor is not None:
+        state.interceptor.write(x, value)
     array, source = x._a, value._a
     if mode.grad and (x._node is not None or value._node is not None):
         if source.shape != array.shape:

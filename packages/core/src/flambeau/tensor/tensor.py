@@ -257,6 +257,8 @@ class Tensor(Value):
                 raise ShapeError(explain("grad", expected=f"shape {tuple(self.shape)}", got=str(tuple(value.shape))))
         if type(self._node) is AccumulateGrad:
             self._node.grad = value
+            if state.interceptor is not None:
+                state.interceptor.touch_grad(self._node)
         else:
             self.__dict__["_grad"] = value
 
@@ -344,19 +346,27 @@ class Tensor(Value):
             raise GradientError(
                 explain("numpy", expected="a tensor without gradient", got="one that requires grad", hint=".detach().numpy()")
             )
+        self._observed("numpy")
         owner = executors[type(self._a)]
         if owner.device_of(self._a).type == "cuda" and not force:
             raise ArgumentTypeError(explain("numpy", expected="a tensor on the CPU", got=f"one on {self.device}", hint=".cpu().numpy()"))
         return owner.to_numpy(self._a)
 
+    def _observed(self, how: str) -> None:
+        """Tell graph capture that Python is about to see values."""
+        if state.interceptor is not None:
+            state.interceptor.observe(self, how)
+
     def item(self) -> Any:
         """The single element as a Python number."""
         if self._a.size != 1:
             raise ShapeError(explain("item", expected="a tensor with one element", got=f"shape {tuple(self.shape)}"))
+        self._observed("item")
         return executors[type(self._a)].to_numpy(self._a).item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
+        self._observed("tolist")
         return executors[type(self._a)].to_numpy(self._a).tolist()
 
     def __bool__(self) -> bool:
