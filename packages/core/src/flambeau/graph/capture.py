@@ -61,7 +61,8 @@ class Capture:
         self.outside: list[Any] = []
         self.grads: dict[Any, None] = {}  # leaf nodes whose .grad changed
         self.reads: list[str] = []
-        self.draws = 0
+        self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
+        self.numbers: list[Callable[[], dict[Any, float]]] = []  # for each optimizer step: computes the numbers of the next
 
     # -- the interceptor ------------------------------------------------------------------------------------------------------------------
     def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -69,7 +70,7 @@ class Capture:
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
         else:
-            out = execute(prim, inputs, params)
+            out = execute(prim, tuple([float(x) if type(x) is RuntimeNumber else x for x in inputs]), params)  # NumPy takes only floats as weak
         outs = out if type(out) is tuple else (out,)
         op = self.graph.add(prim, values, params, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
         for o, v in zip(outs, op.outputs, strict=True):
@@ -138,6 +139,8 @@ class Capture:
             value = cast(value, dtype=array.dtype)
         new = self.read(value._a)
         self.read(array)
+        if self.is_outside(array) and x._st is not None and x._st not in self.storages:
+            self.storages.append(x._st)
         memory = self.memories[id(root_of(array))]
         if memory.outside and sum(1 for a in self.outside if root_of(a) is root_of(array)) > 1:
             got = f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written"
@@ -157,6 +160,26 @@ class Capture:
         """A value leaves for Python (`item()`, `bool()`, `numpy()`)."""
         if id(x._a) in self.held or id(root_of(x._a)) in self.memories:
             self.reads.append(f"{how} of a tensor of shape {tuple(x._a.shape)} at {_user_line()}")
+
+    def is_outside(self, array: Any) -> bool:
+        """Whether an array's memory was there before."""
+        memory = self.memories.get(id(root_of(array)))
+        return memory is None or memory.outside
+
+    def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:
+        """Numbers that differ from run to run: `compute` gives them as tables; they come back as floats that the graph takes as inputs."""
+        tag = len(self.numbers)
+
+        def again() -> dict[Any, float]:
+            return {(tag, i, name): v for i, numbers in enumerate(compute()) for name, v in numbers.items() if type(v) is float}
+
+        def marked(i: int, numbers: dict[str, Any]) -> dict[str, Any]:
+            return {name: RuntimeNumber(v, Scalar((tag, i, name))) if type(v) is float else v for name, v in numbers.items()}
+
+        with intercept(None):
+            tables = compute()
+        self.numbers.append(again)
+        return [marked(i, numbers) for i, numbers in enumerate(tables)]
 
     def touch_grad(self, node: Any) -> None:
         """The `.grad` of a leaf was set."""

@@ -22,6 +22,8 @@ from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.base.errors import ArgumentTypeError, GradientError, explain
 from flambeau.optim.groups import Group, Params, as_groups, make_group, required
 from flambeau.optim.state import State, check_fit, counter, pack, unpack
+from flambeau.primitives.bind import intercept
+from flambeau.primitives.bind import state as bound
 from flambeau.primitives.movement import view_as_real
 from flambeau.tensor.tensor import Tensor
 
@@ -128,8 +130,16 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            self.apply(self.advance())
+            self.apply(self.advance() if bound.interceptor is None else self._advance_captured(bound.interceptor))
         return loss
+
+    def _advance_captured(self, capture: Any) -> list[Update]:
+        """The host half under capture: state comes to be outside the program, and its numbers become inputs of it."""
+        with intercept(None):
+            known = self.state
+            live = [(group, p, known.get(p) or self._start(group, p)) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        tables = capture.runtime(lambda: [self.scalars(group, state) for group, _, state in live])
+        return [(group, p, p.grad, state, s) for (group, p, state), s in zip(live, tables, strict=True)]
 
     def advance(self) -> list[Update]:
         """The host half of a step: for each parameter with a gradient, its state (made now if it is new) and the numbers of this step."""

@@ -39,6 +39,10 @@ class Interceptor(Protocol):
         """The `.grad` of a leaf was set or cleared."""
         ...
 
+    def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:
+        """Tables of numbers that host code computes anew for each run of a program."""
+        ...
+
 
 class State:
     """What the layers above have installed."""
