@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ reshape = primitive(
     "reshape",
     "x",
     kernel=lambda xp, x, shape: x.reshape(shape),
-    rule=lambda x, shape: (shape, x.dtype),
+    rule=lambda x, shape: (shape if -1 not in shape else _whole(shape, prod(x.shape)), x.dtype),
     vjp=lambda g, x_shape: reshape(g, shape=x_shape),
     view="maybe",
 )
@@ -42,6 +43,11 @@ flip = primitive(
     rule=lambda x, axes: (x.shape, x.dtype),
     vjp=lambda g, axes: flip(g, axes=axes),
 )
+
+
+def _whole(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The shape with -1 replaced by what makes `count` elements."""
+    return tuple(count // prod(m for m in shape if m != -1) if n == -1 else n for n in shape)
 
 
 def _expand(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
@@ -328,15 +334,14 @@ def _cat_rule(*xs: Any, axis: int) -> Any:
 cat = primitive("cat", "*xs", kernel=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis), rule=_cat_rule, vjp=_cat_vjp)
 
 
-
 def _split(xp: Any, x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
     lead = (slice(None),) * axis
     starts = [0, *itertools.accumulate(sizes)]
     return tuple(x[(*lead, slice(start, start + n))] for start, n in zip(starts, sizes, strict=False))
 
 
-def _split_rule(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
-    return tuple((tuple(n if i == axis else m for i, m in enumerate(x.shape)), x.dtype) for n in sizes)
+def _split_rule(x: Any, sizes: tuple[int, ...], axis: int) -> list[Any]:
+    return [(tuple(n if i == axis else m for i, m in enumerate(x.shape)), x.dtype) for n in sizes]
 
 
 split = primitive(  # pieces along an axis, whose gradients join in one step; for values that nobody writes to, as pieces share x's memory

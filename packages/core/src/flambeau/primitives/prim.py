@@ -204,6 +204,6 @@ unary = partial(elementwise, inputs="x")
 binary = partial(elementwise, inputs="x y")
 
 
-def like(x: Any, **params: Any) -> Any:
+def like(x: Any, *others: Any, **params: Any) -> Any:
     """The rule "same shape and dtype as the first input"."""
     return x.shape, x.dtype
