@@ -1,7 +1,7 @@
 """Process-wide switches under PyTorch's names: threads, determinism, precision of products.
 
-Results on the CPU are deterministic whatever these say. The number of threads is what Flambeau's own compiled kernels use; NumPy's BLAS reads
-OPENBLAS_NUM_THREADS (or MKL_NUM_THREADS) when it is loaded and cannot be told later without another package.
+Results on the CPU are deterministic whatever these say. The number of threads is what Flambeau's own compiled kernels use; NumPy's BLAS
+reads OPENBLAS_NUM_THREADS (or MKL_NUM_THREADS) when it is loaded and cannot be told later without another package.
 """
 
 from __future__ import annotations

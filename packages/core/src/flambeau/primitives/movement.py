@@ -108,6 +108,7 @@ diagonal = primitive(
     kernel=_diagonal,
     rule=_diagonal_rule,
     vjp=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2),
+    batch=lambda b: (b(b.front(0), dim1=b.params["dim1"] + 1, dim2=b.params["dim2"] + 1), 0),
     view="always",
 )
 
@@ -124,6 +125,7 @@ place_diagonal = primitive(  # zeros of a shape with x on a diagonal: the adjoin
     kernel=_place_diagonal,
     rule=lambda x, shape, offset, dim1, dim2: (shape, x.dtype),
     vjp=lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+    batch=lambda b: (b(b.front(0), shape=(b.size, *b.params["shape"]), dim1=b.params["dim1"] + 1, dim2=b.params["dim2"] + 1), 0),
 )
 
 
@@ -292,6 +294,7 @@ triangle = primitive(  # the upper or lower triangle of matrices, zeros elsewher
     kernel=_triangle,
     rule=lambda x, diagonal, upper: (x.shape, x.dtype),
     vjp=lambda g, diagonal, upper: triangle(g, diagonal=diagonal, upper=upper),
+    batch=lambda b: (b(b.front(0)), 0),
 )
 
 

@@ -15,6 +15,11 @@ from flambeau.primitives.prim import primitive
 INT64 = np.dtype(np.int64)
 
 
+def _shifted(b: Any) -> Any:
+    """Under vmap: the batch axis first, the axis one further."""
+    return b(b.front(0), axis=b.params["axis"] + 1), 0
+
+
 def _values_vjp(g: Any, out: Any, x_shape: tuple[int, ...], axis: int) -> Any:
     return scatter_add(zeros_of(g[0], x_shape), out[1], g[0], axis=axis)
 
@@ -42,11 +47,12 @@ sort = primitive(
     rule=lambda x, axis, descending: [(x.shape, x.dtype), (x.shape, INT64)],
     vjp=_values_vjp,
     multi=True,
+    batch=_shifted,
 )
-argsort = primitive("argsort", "x", kernel="sort.argsort", rule=lambda x, axis, descending: (x.shape, INT64))
-topk = primitive("topk", "x", kernel="sort.topk", rule=_topk_rule, vjp=_values_vjp, multi=True)
-kthvalue = primitive("kthvalue", "x", kernel="sort.kthvalue", rule=_single_rule, vjp=_single_vjp, multi=True)
-mode = primitive("mode", "x", kernel="sort.mode", rule=_single_rule, vjp=_single_vjp, multi=True)
+argsort = primitive("argsort", "x", kernel="sort.argsort", rule=lambda x, axis, descending: (x.shape, INT64), batch=_shifted)
+topk = primitive("topk", "x", kernel="sort.topk", rule=_topk_rule, vjp=_values_vjp, multi=True, batch=_shifted)
+kthvalue = primitive("kthvalue", "x", kernel="sort.kthvalue", rule=_single_rule, vjp=_single_vjp, multi=True, batch=_shifted)
+mode = primitive("mode", "x", kernel="sort.mode", rule=_single_rule, vjp=_single_vjp, multi=True, batch=_shifted)
 searchsorted = primitive("searchsorted", "sequence x", kernel="sort.searchsorted", rule=lambda sequence, x, right: (x.shape, INT64))
 unique = primitive("unique", "x", kernel="unique.unique", rule=unknown("unique"), multi=True)  # values, inverse, counts
 unique_consecutive = primitive(
