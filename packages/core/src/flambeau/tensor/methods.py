@@ -12,6 +12,7 @@ from flambeau.tensor import creation, interop, lanes, mathematics
 from flambeau.tensor.indexing import getitem, setitem
 from flambeau.tensor.inplace import inplace, inplace_binary, write
 from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.transfer import to_device
 
 POINTWISE = """
 abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh
@@ -102,7 +103,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Take over the elements of `src` (broadcast, converted, moved)."""
     if not isinstance(src, Tensor):
         src = creation.as_tensor(src, device=self.device)
-    return write(self, convert.to_device(src, self.device), "copy_")
+    return write(self, to_device(src, self.device), "copy_")
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
