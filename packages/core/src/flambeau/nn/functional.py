@@ -79,6 +79,12 @@ from flambeau.ops.embedding import (
     embedding_bag,
     one_hot,
 )
+from flambeau.ops.fractional import (
+    fractional_max_pool2d as fractional_max_pool2d,
+)
+from flambeau.ops.fractional import (
+    fractional_max_pool3d as fractional_max_pool3d,
+)
 from flambeau.ops.grid import (
     affine_grid,
     grid_sample,
