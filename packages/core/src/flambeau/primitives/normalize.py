@@ -94,3 +94,20 @@ def _by_output(g: Any, h: Any, y: Any, v: Any, axis: tuple[int, ...], eps: float
     """-(g * mean(h * y) + h * mean(g * y)) / sqrt(v + eps)."""
     scale = mul(rsqrt(add(v, eps)), -1.0 / _count(y, axis))
     return add(mul(g, mul(_total(mul(h, y), axis), scale)), mul(h, mul(_total(mul(g, y), axis), scale)))
+
+
+# -- one element per position, by class number ------------------------------------------------------------------------------------------------
+nll = primitive(  # -x[n, t[n, ...], ...] of x (N, C, ...), and 0 where t is `ignore`
+    "nll",
+    "x t",
+    kernel="normalize.nll",
+    rule=lambda x, t, ignore: (t.shape, x.dtype),
+    vjp=(lambda g, t, x_shape, ignore: nll_grad(g, t, classes=x_shape[1], ignore=ignore), None),
+)
+nll_grad = primitive(
+    "nll_grad",
+    "y t",
+    kernel="normalize.nll_grad",
+    rule=lambda y, t, classes, ignore: ((t.shape[0], classes, *t.shape[1:]), y.dtype),
+    vjp=(lambda g, t, ignore: nll(g, t, ignore=ignore), None),
+)

@@ -94,3 +94,33 @@ def standardize_grad(xp: Any, g: Array, y: Array, variance: Array, axis: Axes, e
         out -= _mean(g, axis)
     out *= 1 / xp.sqrt(variance + variance.dtype.type(eps))
     return out.astype(dtype, copy=False)
+
+
+def _places(xp: Any, t: Array, ignore: int) -> tuple[Array, tuple[Array, ...]]:
+    """Which positions count, and the index of their classes in an array (N, C, positions)."""
+    flat = t.reshape(t.shape[0], -1) if t.size else t.reshape(t.shape[0], 0)
+    keep = flat != ignore
+    n, m = flat.shape
+    return keep, (xp.arange(n)[:, None], xp.where(keep, flat, 0), xp.arange(m))
+
+
+def nll(xp: Any, x: Array, t: Array, ignore: int) -> Array:
+    """-x[n, t[n, ...], ...] of x (N, C, ...), and 0 where t is `ignore`.
+
+    >>> import numpy as np
+    >>> nll(np, np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([1, 0, -100]), -100).tolist()
+    [-2.0, -3.0, 0.0]
+    """
+    keep, at = _places(xp, t, ignore)
+    out = xp.negative(x.reshape(*x.shape[:2], keep.shape[1])[at])
+    out[~keep] = 0
+    return out.reshape(t.shape)
+
+
+def nll_grad(xp: Any, y: Array, t: Array, classes: int, ignore: int) -> Array:
+    """The adjoint of `nll`: -y at the classes, zeros elsewhere."""
+    keep, at = _places(xp, t, ignore)
+    out = xp.zeros((t.shape[0], classes, keep.shape[1]), y.dtype)
+    if out.size:
+        out[at] = xp.where(keep, -y.reshape(keep.shape), 0)
+    return out.reshape(t.shape[0], classes, *t.shape[1:])
