@@ -11,9 +11,8 @@ from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.ops.pointwise import add_op, clamp, div_op, into, mul_op, pow_op, rsqrt, sub_op
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import vector_norm
-from flambeau.primitives.elementwise import scale_shift
 from flambeau.primitives.movement import reshape
-from flambeau.primitives.normalize import standardize
+from flambeau.primitives.normalize import scale_shift, standardize
 from flambeau.primitives.reduce import sum_
 from flambeau.primitives.window import sum_pool
 from flambeau.tensor.tensor import Tensor

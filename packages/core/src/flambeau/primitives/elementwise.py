@@ -227,19 +227,6 @@ def _share(g: Any, x: Any, y: Any, wins: Any, nan: bool = False) -> Any:
     return mul(g, add(cast(first, dtype=d), mul(cast(tie, dtype=d), 0.5)))
 
 
-def _scale_shift(xp: Any, x: Any, w: Any, b: Any) -> Any:
-    out = x * w
-    if out.ndim and out.shape == np.broadcast_shapes(out.shape, b.shape):
-        out += b
-        return out
-    return out + b
-
-
-scale_shift = elementwise(  # x * w + b with one array less
-    "scale_shift", "x w b", _scale_shift, vjp=(lambda g, w: mul(g, cj(w)), lambda g, x: mul(g, cj(x)), lambda g: g)
-)
-
-
 # -- comparison, logic, bits: no gradient ---------------------------------------------------------------------------------------------
 eq = binary("eq", kernel="equal", result=BOOL)
 ne = binary("ne", kernel="not_equal", result=BOOL)

@@ -10,8 +10,9 @@ from math import prod
 from typing import Any
 
 from flambeau.base.shapes import reduced
-from flambeau.primitives.elementwise import add, div, exp, mul, neg, rsqrt, sqrt, sub
+from flambeau.primitives.elementwise import add, cj, div, exp, mul, neg, rsqrt, sqrt, sub
 from flambeau.primitives.kernels.layout import work_dtype
+from flambeau.primitives.movement import reshape, sum_to
 from flambeau.primitives.prim import like, primitive
 from flambeau.primitives.reduce import restore, sum_
 
@@ -94,6 +95,31 @@ def _by_output(g: Any, h: Any, y: Any, v: Any, axis: tuple[int, ...], eps: float
     """-(g * mean(h * y) + h * mean(g * y)) / sqrt(v + eps)."""
     scale = mul(rsqrt(add(v, eps)), -1.0 / _count(y, axis))
     return add(mul(g, mul(_total(mul(h, y), axis), scale)), mul(h, mul(_total(mul(g, y), axis), scale)))
+
+
+# -- scale and shift: x * w + b, w and b broadcast to x ------------------------------------------------------------------------------------
+product_sum = primitive(  # the sum of x * y, of one shape, over axes that stay with size 1
+    "product_sum",
+    "x y",
+    kernel="normalize.product_sum",
+    rule=lambda x, y, axis: (reduced(x.shape, axis, True), x.dtype),
+    vjp=(lambda g, y: mul(g, cj(y)), lambda g, x: mul(g, cj(x))),
+)
+
+
+def _by_scale(g: Any, x: Any, w_shape: tuple[int, ...]) -> Any:
+    lead = len(x._a.shape) - len(w_shape)
+    axis = tuple(i for i, n in enumerate(x._a.shape) if i < lead or (w_shape[i - lead] == 1 != n))
+    return reshape(product_sum(g, cj(x), axis=axis), shape=w_shape)
+
+
+scale_shift = primitive(
+    "scale_shift",
+    "x w b",
+    kernel="normalize.scale_shift",
+    rule=lambda x, w, b: (x.shape, x.dtype),
+    vjp=(lambda g, w: mul(g, cj(w)), _by_scale, lambda g, b_shape: sum_to(g, b_shape)),
+)
 
 
 # -- one element per position, by class number ------------------------------------------------------------------------------------------------
