@@ -243,8 +243,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
         return condition.nonzero(as_tuple=True)
     x, y = operands("where", input, other)
     c = condition if condition._a.dtype.kind == "b" else rows.ne(condition, 0)
-    if type(c._a) is not ndarray:  # numbers alone were made into a tensor on the CPU
-        x, y = (transfer(t, c.device) if isinstance(t, Tensor) and type(t._a) is ndarray and not t._a.ndim else t for t in (x, y))
+    if type(c._a) is not np.ndarray:  # numbers alone were made into a tensor on the CPU
+        x, y = (transfer(t, c.device) if isinstance(t, Tensor) and type(t._a) is np.ndarray and not t._a.ndim else t for t in (x, y))
     if isinstance(x, Tensor) or isinstance(y, Tensor):
         result = rows.where(c, x, y)
     return result if out is None else into(out, result)
