@@ -9,13 +9,14 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 from flambeau.base.dtypes import int64
-from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.ops import reduction as reduce_ops
 from flambeau.ops.activation import logsigmoid, sigmoid
 from flambeau.ops.ctc import ctc_losses
-from flambeau.ops.indexing import check_range
 from flambeau.ops.linear import linear
 from flambeau.ops.pointwise import (
     abs,
@@ -38,8 +39,9 @@ from flambeau.ops.pointwise import (
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import log_softmax
 from flambeau.primitives import elementwise as rows
-from flambeau.primitives.indexing import gather, index
+from flambeau.primitives.indexing import index
 from flambeau.primitives.movement import reshape
+from flambeau.primitives.normalize import nll
 from flambeau.primitives.reduce import sum_
 from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
@@ -304,19 +306,28 @@ def _class_weights(op: str, weight: Tensor, classes: int) -> Tensor:
     return weight
 
 
-def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The losses -w[t] * x[t] per position, which positions count, and the weight of each."""
-    shape = x._a.shape
-    keep = target != ignore_index
-    safe = rows.where(keep, target, 0)
-    check_range(op, safe, shape[1])
-    loss = neg(reshape(gather(x, reshape(safe, shape=(shape[0], 1, *shape[2:])), axis=1), shape=target._a.shape))
+def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """The losses -w[t] * x[t] per position, and the weight of each (0 where the target is to be ignored)."""
+    keep = rows.ne(target, ignore_index)
+    _check_classes(op, target, x._a.shape[1], ignore_index)
+    loss = nll(x, target, ignore=ignore_index)
     share = rows.cast(keep, dtype=x._a.dtype)
     if weight is not None:
-        w = _class_weights(op, weight, shape[1])
-        share = mul_op(share, reshape(index(w, reshape(safe, shape=(safe._a.size,)), axes=(0,)), shape=safe._a.shape))
+        w = _class_weights(op, weight, x._a.shape[1])
+        flat = reshape(rows.where(keep, target, 0), shape=(target._a.size,))
+        share = mul_op(share, reshape(index(w, flat, axes=(0,)), shape=target._a.shape))
         loss = mul_op(loss, share)
-    return rows.where(keep, loss, 0.0), keep, share
+    return loss, share
+
+
+def _check_classes(op: str, target: Tensor, classes: int, ignore_index: int) -> None:
+    """Refuse class numbers outside [0, classes), the ignored one apart. Arrays without values are not checked."""
+    a = target._a
+    if type(a) is np.ndarray and a.size and not (a.min() >= 0 and a.max() < classes):
+        used = a[a != ignore_index]
+        if used.size and not (used.min() >= 0 and used.max() < classes):
+            bad = int(used.max() if used.max() >= classes else used.min())
+            raise IndexingError(explain(op, expected=f"class numbers in [0, {classes - 1}] or ignore_index={ignore_index}", got=str(bad)))
 
 
 def _class_reduced(loss: Tensor, share: Tensor, reduction: str) -> Tensor:
@@ -339,7 +350,7 @@ def nll_loss(
     how = chosen("nll_loss", reduction, size_average, reduce)
     _floats("nll_loss", input)
     x, t = _class_targets("nll_loss", input, target)
-    loss, _, share = _picked("nll_loss", x, t, weight, ignore_index)
+    loss, share = _picked("nll_loss", x, t, weight, ignore_index)
     out = _class_reduced(loss, share, how)
     return reshape(out, shape=()) if how == "none" and input._a.ndim == 1 else out
 
@@ -375,11 +386,11 @@ def cross_entropy(
         return _soft_targets(log_softmax(input, axis), target, weight, how, label_smoothing)
     x, t = _class_targets(op, input, target)
     scores = log_softmax(x, 1)
-    loss, keep, share = _picked(op, scores, t, weight, ignore_index)
+    loss, share = _picked(op, scores, t, weight, ignore_index)
     out = _class_reduced(loss, share, how)
     if label_smoothing:
         spread = scores if weight is None else mul_op(scores, _per_class(weight, x))
-        even = rows.where(keep, neg(sum_(spread, axis=(1,), keepdim=False)), 0.0)
+        even = rows.where(rows.ne(t, ignore_index), neg(sum_(spread, axis=(1,), keepdim=False)), 0.0)
         smooth = _class_reduced(even, share, how)
         out = add_op(mul_op(out, 1 - label_smoothing), mul_op(smooth, label_smoothing / x._a.shape[1]))
     return reshape(out, shape=()) if how == "none" and input._a.ndim == 1 else out

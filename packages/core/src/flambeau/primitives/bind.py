@@ -38,7 +38,7 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Run now, on the executor of the inputs' arrays, and record for autograd."""
     arrays = []
     kind: Any = None
-    mixed = record = False
+    mixed = record = numbers = False
     for x in inputs:
         if isinstance(x, Value):
             a = x._a
@@ -50,6 +50,9 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
                 record = True
         else:
             arrays.append(x)
+            numbers = True
+    if numbers and prim.elementwise:
+        type_numbers(arrays)
     try:
         if kind is ndarray and not mixed:  # the CPU, without the detour
             result = prim.on_numpy(*arrays, **params)
@@ -71,6 +74,13 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     if record and prim.rules is not None:
         state.record(prim, inputs, params, out)
     return out
+
+
+def type_numbers(arrays: list[Any]) -> None:
+    """Give Python numbers the dtype of a bfloat16 operand: ml_dtypes does not take them as weak, as NumPy's own types do."""
+    d = next(a.dtype for a in arrays if hasattr(a, "dtype"))
+    if d.kind == "V":
+        arrays[:] = [a if hasattr(a, "dtype") else d.type(a) for a in arrays]
 
 
 def kernel_error(prim: Any, arrays: list[Any], params: dict[str, Any], error: Exception) -> FlambeauError:

@@ -107,15 +107,7 @@ acosh = unary("acosh", kernel="arccosh", vjp=lambda g, x: mul(g, cj(mul(rsqrt(su
 atanh = unary("atanh", kernel="arctanh", vjp=lambda g, x: div(g, cj(sub(1, mul(x, x)))))
 
 
-def _sigmoid(xp: Any, x: Any) -> Any:
-    """Without overflow: 0.5 * (tanh(x / 2) + 1) for real x loses nothing that float32 has; exact at both ends."""
-    if x.dtype.kind == "c":
-        return 1 / (1 + xp.exp(-x))
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1, e) / (1 + e)
-
-
-sigmoid = unary("sigmoid", kernel=_sigmoid, vjp=lambda g, out: mul(g, cj(mul(out, sub(1, out)))))
+sigmoid = unary("sigmoid", kernel="activation.sigmoid", vjp=lambda g, out: mul(g, cj(mul(out, sub(1, out)))))
 relu = unary("relu", kernel=lambda xp, x: xp.maximum(x, 0), vjp=lambda g, out: mul(g, cast(gt(out, 0), dtype=g._a.dtype)))
 
 # -- special functions (kernels/special.py) -----------------------------------------------------------------------------------------
@@ -259,7 +251,7 @@ shift_right = binary("shift_right", kernel="right_shift")
 
 # -- choosing, limiting, converting ---------------------------------------------------------------------------------------------------
 where = elementwise(
-    "where", "c x y", lambda xp, c, x, y: _where(xp, c, x, y), vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g))
+    "where", "c x y", "select.where", vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g))
 )
 clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
@@ -288,15 +280,6 @@ def _bce_target_slope(x: Any) -> Any:
 bce = binary(  # binary cross-entropy of the probability x and the target y
     "bce", kernel=_bce, vjp=(lambda g, x, y: mul(g, _bce_slope(x, y)), lambda g, x: mul(g, _bce_target_slope(x)))
 )
-
-
-def _where(xp: Any, c: Any, x: Any, y: Any) -> Any:
-    """A Python number takes the dtype of the other branch."""
-    if not hasattr(x, "dtype"):
-        x = xp.asarray(x, dtype=y.dtype)
-    elif not hasattr(y, "dtype"):
-        y = xp.asarray(y, dtype=x.dtype)
-    return xp.where(c, x, y)
 
 
 def _clamp_vjp(g: Any, x: Any, lo: Any, hi: Any) -> Any:

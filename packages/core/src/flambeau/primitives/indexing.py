@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.primitives.elementwise import cast, div, eq, fill, mul, where, zero
+from flambeau.primitives.kernels.select import add_at, add_rows
 from flambeau.primitives.prim import primitive
 
 INT64 = np.dtype(np.int64)
@@ -51,6 +52,12 @@ def _scatter_with(name: str) -> Any:
     return kernel
 
 
+def _scatter_add(xp: Any, x: Any, i: Any, v: Any, axis: int) -> Any:
+    out = x.copy()
+    add_at(xp, out, along(xp, x.shape, i, axis), v[tuple(slice(0, n) for n in i.shape)])
+    return out
+
+
 def _scatter_rule(x: Any, i: Any, v: Any, axis: int) -> Any:
     return x.shape, x.dtype
 
@@ -65,7 +72,7 @@ scatter = primitive(  # v has the shape of i
 scatter_add = primitive(
     "scatter_add",
     "x i v",
-    kernel=_scatter_with("add"),
+    kernel=_scatter_add,
     rule=_scatter_rule,
     vjp=(lambda g: g, None, lambda g, i, axis: gather(g, i, axis=axis)),
 )
@@ -137,22 +144,14 @@ def _index_put(xp: Any, x: Any, v: Any, *indices: Any, axes: tuple[int, ...], ac
     key = _full_key(indices, axes, x.ndim)
     if not accumulate:
         out[key] = v
-    elif xp is np and len(indices) == 1 and axes == (0,) and indices[0].ndim == 1 and x.ndim == 2 and x.dtype.kind == "f":
-        _add_rows(out, indices[0], np.broadcast_to(v, (len(indices[0]), x.shape[1])))
+    elif len(indices) == x.ndim:
+        add_at(xp, out, key, v)
+    elif xp is np and axes == (0,) and indices[0].ndim == 1 and x.size and x.dtype.kind == "f":
+        rows = np.broadcast_to(v, (len(indices[0]), *x.shape[1:]))
+        add_rows(out.reshape(len(out), -1), indices[0], rows.reshape(len(rows), x.size // len(out)))
     else:
         xp.add.at(out, key, v)
     return out
-
-
-def _add_rows(out: np.ndarray, rows: np.ndarray, v: np.ndarray) -> None:
-    """out[rows] += v with repeats, by sorting the rows and summing runs: far faster than np.add.at for wide rows."""
-    if len(rows) == 0:
-        return
-    rows = np.where(rows < 0, rows + len(out), rows)
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    out[ordered[starts]] += np.add.reduceat(v[order], starts, axis=0)
 
 
 def _index_put_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...], accumulate: bool, needed: list[bool]) -> tuple[Any, ...]:

@@ -10,8 +10,9 @@ from math import prod
 from typing import Any
 
 from flambeau.base.shapes import reduced
-from flambeau.primitives.elementwise import add, div, exp, mul, neg, rsqrt, sqrt, sub
+from flambeau.primitives.elementwise import add, cj, div, exp, mul, neg, rsqrt, sqrt, sub
 from flambeau.primitives.kernels.layout import work_dtype
+from flambeau.primitives.movement import reshape, sum_to
 from flambeau.primitives.prim import like, primitive
 from flambeau.primitives.reduce import restore, sum_
 
@@ -94,3 +95,45 @@ def _by_output(g: Any, h: Any, y: Any, v: Any, axis: tuple[int, ...], eps: float
     """-(g * mean(h * y) + h * mean(g * y)) / sqrt(v + eps)."""
     scale = mul(rsqrt(add(v, eps)), -1.0 / _count(y, axis))
     return add(mul(g, mul(_total(mul(h, y), axis), scale)), mul(h, mul(_total(mul(g, y), axis), scale)))
+
+
+# -- scale and shift: x * w + b, w and b broadcast to x ------------------------------------------------------------------------------------
+product_sum = primitive(  # the sum of x * y, of one shape, over axes that stay with size 1
+    "product_sum",
+    "x y",
+    kernel="normalize.product_sum",
+    rule=lambda x, y, axis: (reduced(x.shape, axis, True), x.dtype),
+    vjp=(lambda g, y: mul(g, cj(y)), lambda g, x: mul(g, cj(x))),
+)
+
+
+def _by_scale(g: Any, x: Any, w_shape: tuple[int, ...]) -> Any:
+    lead = len(x._a.shape) - len(w_shape)
+    axis = tuple(i for i, n in enumerate(x._a.shape) if i < lead or (w_shape[i - lead] == 1 != n))
+    return reshape(product_sum(g, cj(x), axis=axis), shape=w_shape)
+
+
+scale_shift = primitive(
+    "scale_shift",
+    "x w b",
+    kernel="normalize.scale_shift",
+    rule=lambda x, w, b: (x.shape, x.dtype),
+    vjp=(lambda g, w: mul(g, cj(w)), _by_scale, lambda g, b_shape: sum_to(g, b_shape)),
+)
+
+
+# -- one element per position, by class number ------------------------------------------------------------------------------------------------
+nll = primitive(  # -x[n, t[n, ...], ...] of x (N, C, ...), and 0 where t is `ignore`
+    "nll",
+    "x t",
+    kernel="normalize.nll",
+    rule=lambda x, t, ignore: (t.shape, x.dtype),
+    vjp=(lambda g, t, x_shape, ignore: nll_grad(g, t, classes=x_shape[1], ignore=ignore), None),
+)
+nll_grad = primitive(
+    "nll_grad",
+    "y t",
+    kernel="normalize.nll_grad",
+    rule=lambda y, t, classes, ignore: ((t.shape[0], classes, *t.shape[1:]), y.dtype),
+    vjp=(lambda g, t, ignore: nll(g, t, ignore=ignore), None),
+)
