@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.base.errors import GradientError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.primitives.prim import binary, elementwise, primitive, unary
 from flambeau.primitives.value import Value
@@ -132,6 +133,14 @@ igamma = binary("igamma", kernel="special.igamma", vjp=(None, lambda g, x, y: mu
 igammac = binary(
     "igammac", kernel="special.igammac", vjp=(None, lambda g, x, y: neg(mul(g, exp(sub(sub(mul(sub(x, 1), log(y)), y), lgamma(x))))))
 )
+# a draw y of the gamma distribution of shape x, as a function of x: the quantile stays the same when x moves
+gamma_sample = binary("gamma_sample", kernel=lambda xp, x, y: y.copy(), vjp=(lambda g, x, y: mul(g, gamma_slope(x, y)), None))
+gamma_slope = binary("gamma_slope", kernel="special.gamma_slope", vjp=(lambda g: _once(), lambda g: _once()))
+
+
+def _once() -> Any:
+    message = explain("Gamma.rsample", expected="gradients of first order", got="a second derivative", hint="detach the first gradient")
+    raise GradientError(message)
 
 
 ndtr = unary("ndtr", kernel="special.ndtr", vjp=lambda g, x: mul(g, mul(exp(mul(mul(x, x), -0.5)), 1 / math.sqrt(2 * math.pi))))
@@ -186,13 +195,20 @@ nextafter = binary("nextafter", kernel="nextafter")
 xlogy = binary(
     "xlogy",
     kernel="special.xlogy",
-    vjp=(lambda g, x, y: mul(g, where(eq(x, 0), fill(x, value=0), log(y))), lambda g, x, y: mul(g, div(x, y))),
+    vjp=(lambda g, x, y: mul(g, _xlogy_slope(g, x, y)), lambda g, x, y: mul(g, div(x, y))),
 )
 ldexp = binary(
     "ldexp", kernel=lambda xp, x, y: x * xp.exp2(y), vjp=(lambda g, y: mul(g, exp2(y)), lambda g, out: mul(g, mul(out, math.log(2))))
 )
 gcd = binary("gcd", kernel="gcd")
 lcm = binary("lcm", kernel="lcm")
+
+
+def _xlogy_slope(g: Any, x: Any, y: Any) -> Any:
+    """log(y), and 0 where that is not finite because of y but x is 0."""
+    if not isinstance(y, Value):
+        y = fill(x, value=y)
+    return where(logical_and(eq(x, 0), le(y, 0)), fill(g, value=0), log(y))
 
 
 def _sq(x: Any, y: Any) -> Any:
