@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.autograd.modes import mode
-from flambeau.autograd.node import AccumulateGrad, Node, _next
+from flambeau.autograd.node import AccumulateGrad, Node
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentTypeError, FlambeauError, did_you_mean, explain
 from flambeau.device.base import backend, device, device_types
@@ -21,7 +21,8 @@ class TransferBackward(Node):
     __slots__ = ("source",)
 
     def __init__(self, parent: Node, source: device) -> None:
-        self.parents, self.seq, self.hooks, self.trace, self.source = (parent,), _next(), None, None, source
+        super().__init__((parent,))
+        self.source = source
 
     def apply(self, g: Any, needed: Any) -> Any:
         return (g.to(self.source),)
