@@ -143,4 +143,8 @@ __getattr__, __dir__ = _lazy_attributes(
     },
     {"vision", "audio", "text", "rl"},
     {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load"},
+        "func",
+    },
+    {"vision", "audio", "text", "rl"},
+    {"vmap": "flambeau.autograd.vmap:vmap"},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from flambeau.primitives.elementwise import cast, copy, fill, isnan
 from flambeau.primitives.value import Value
 
 _seq = attrgetter("seq")
+_numbers = itertools.count()
 
 
 class GradientEdge(NamedTuple):
@@ -28,9 +30,10 @@ class GradientEdge(NamedTuple):
 class Task:
     """A running backward pass: its nodes, and which of them are on the way to the gradients that were asked for."""
 
-    __slots__ = ("needed", "nodes", "order")
+    __slots__ = ("needed", "nodes", "number", "order")
 
     def __init__(self, roots: Iterable[Node], targets: dict[Node, Any] | None) -> None:
+        self.number = next(_numbers)
         self.nodes = reachable(roots)
         self.order = sorted(self.nodes, key=_seq, reverse=True)
         self.needed = None if targets is None else leading_to(self.order, targets)
@@ -246,12 +249,7 @@ def grad(
     if materialize_grads and allow_unused is False:
         raise ArgumentError(explain("grad", expected="allow_unused left out or True with materialize_grads", got="allow_unused=False"))
     if is_grads_batched:
-        from flambeau.autograd.vmap import vmap
-
-        def one(*gs: Any) -> Any:
-            return grad(outputs, inputs, gs, True, create_graph, allow_unused, False, materialize_grads)
-
-        return vmap(one)(*_as_tuple(grad_outputs))
+        return _batched_grad(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads)
     outs, ins = _as_tuple(outputs), _as_tuple(inputs)
     grads = None if grad_outputs is None else list(_as_tuple(grad_outputs))
     roots = root_gradients(outs, grads, "grad")
@@ -263,6 +261,22 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     run(roots, retain_graph=retain, create_graph=create_graph, targets=targets)
     return tuple([_result(x, i, targets[target_of(x)], allow_unused, materialize_grads) for i, x in enumerate(ins)])
+
+
+def _batched_grad(outputs: Any, inputs: Any, grad_outputs: Any, *options: Any) -> tuple[Any, ...]:
+    """`grad` for every example of a batch of output gradients."""
+    from flambeau.autograd.vmap import vmap
+
+    create_graph, allow_unused, materialize = options
+    unused: list[bool] = []
+
+    def one(*gs: Any) -> Any:
+        found = grad(outputs, inputs, gs, True, create_graph, allow_unused, False, materialize)
+        unused[:] = [g is None for g in found]
+        return tuple([g for g in found if g is not None])
+
+    used = iter(vmap(one)(*_as_tuple(grad_outputs)))
+    return tuple([None if missing else next(used) for missing in unused])
 
 
 def _result(x: Any, i: int, g: Any, allow_unused: bool | None, materialize: bool) -> Any:

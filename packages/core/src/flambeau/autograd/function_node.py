@@ -129,7 +129,7 @@ class FunctionNode(Node):
         return tuple([None if entry is None else self._restored(entry, self._saved.live) for entry in self._saved.entries])
 
     def _restored(self, entry: Entry, live: tuple[bool, ...]) -> Any:
-        node = entry.node if not self._layers else None
+        node = entry.node
         if entry.output is not None and live[entry.output] and not self._layers:
             node = self if len(self.outputs) == 1 else Pick(self, entry.output)
         if type(entry.value) is Packed:
