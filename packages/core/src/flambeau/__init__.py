@@ -140,11 +140,8 @@ __getattr__, __dir__ = _lazy_attributes(
         "cuda",
         "cpu",
         "accelerator",
-    },
-    {"vision", "audio", "text", "rl"},
-    {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load"},
         "func",
     },
     {"vision", "audio", "text", "rl"},
-    {"vmap": "flambeau.autograd.vmap:vmap"},
+    {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load", "vmap": "flambeau.autograd.vmap:vmap"},
 )

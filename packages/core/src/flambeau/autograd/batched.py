@@ -146,7 +146,7 @@ class BatchedExecutor:
         owner = innermost(arrays)
         if owner is None or not owner.live:
             raise _escaped(prim.name)
-        rule = batching.elementwise if prim.batch == "elementwise" else prim.batch
+        rule = batching.rule_of(prim)
         if rule is None:
             hint = "compute it outside vmap, or with operations whose result has a shape known beforehand (where, masked_fill)"
             expected = "a primitive with a batch rule (the `batch` of its row)"

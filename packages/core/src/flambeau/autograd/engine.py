@@ -216,9 +216,11 @@ def backward(
         return
     leaves = _as_tuple(inputs)
     if not leaves:
-        raise ArgumentError(explain("backward", expected="at least one tensor in inputs", got="none"))
+        raise GradientError(explain("backward", expected="at least one tensor in inputs", got="none"))
     for leaf, g in zip(leaves, grad(tensors, leaves, grads, retain, create_graph, allow_unused=True), strict=True):
         if g is not None:
+            if leaf.retains_grad:
+                continue  # its hook has added the gradient already
             if not isinstance(leaf._node, AccumulateGrad):
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
             else:

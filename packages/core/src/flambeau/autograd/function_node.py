@@ -48,7 +48,8 @@ class Saved:
 def _entry(x: Any, place: int | None) -> Entry:
     plain = state.wrap(x._a)
     plain._st = st = storage_of(x)
-    return Entry(pack(plain), None if place is not None else x._node, place, st.version)
+    packed = pack(plain if place is not None else x)
+    return Entry(plain if packed is x else packed, None if place is not None else x._node, place, st.version)
 
 
 class FunctionNode(Node):

@@ -22,7 +22,7 @@ GradientEdge Node disable_saved_tensors_hooks get_gradient_edge increment_versio
 class saved_tensors_hooks:
     """Within the block, each tensor that a node saves goes through `pack_hook`, and what that returns through `unpack_hook` when it is needed.
 
-    The hooks of the innermost block count. `pack_hook` takes a tensor without history and must not change it; `unpack_hook` returns a tensor
+    The hooks of the innermost block count. `pack_hook` must not change the tensor; `unpack_hook` returns a tensor
     with the same values.
 
     >>> import flambeau as fb

@@ -18,12 +18,10 @@ class Packed:
     __slots__ = ("_what", "_unpack")
 
     def __init__(self, x: Any, hooks: tuple[Callable[[Any], Any], Callable[[Any], Any]]) -> None:
-        plain = state.wrap(x._a)
-        plain._st = x._st
         before = mode.grad
         mode.grad = False
         try:
-            self._what = hooks[0](plain)
+            self._what = hooks[0](x)
         finally:
             mode.grad = before
         self._unpack = hooks[1]
@@ -52,4 +50,11 @@ def watch(node: Any, out: Any) -> None:
     if mode.hooks:
         node.saved = [pack(x) for x in node.saved]
         if node.out is not None:
-            node.out = [pack(o) for o in (out if type(out) is tuple else (out,))]
+            node.out = [pack(_plain(o)) for o in (out if type(out) is tuple else (out,))]
+
+
+def _plain(x: Any) -> Any:
+    """An output without the node that keeps it, or they would keep each other alive."""
+    out = state.wrap(x._a)
+    out._st = x._st
+    return out

@@ -21,6 +21,12 @@ from flambeau.primitives.value import Value
 BatchRule = Callable[["Batch"], tuple[Any, int]]
 
 
+def rule_of(prim: Prim) -> BatchRule | None:
+    """The rule of a row; a row may name a function of this module in place of giving it."""
+    found: BatchRule | None = globals()[prim.batch] if isinstance(prim.batch, str) else prim.batch
+    return found
+
+
 class Batch:
     """A call of a primitive on `size` examples. Calling it binds the primitive, with some parameters changed."""
 
@@ -101,7 +107,10 @@ def shifted(*names: str) -> BatchRule:
 
 
 def _next_axis(axis: Any) -> Any:
-    return axis + 1 if isinstance(axis, int) else tuple([a + 1 for a in axis])
+    """An axis (or several) with the batch in front; one that is counted from the end stays."""
+    if isinstance(axis, int):
+        return axis + 1 if axis >= 0 else axis
+    return tuple([a + 1 if a >= 0 else a for a in axis])
 
 
 def sized(name: str) -> BatchRule:
@@ -110,8 +119,9 @@ def sized(name: str) -> BatchRule:
 
 
 def leading(b: Batch) -> tuple[Any, int]:
-    """The rule for primitives that work on the last axes and take any axes in front of those."""
-    return b(*b.fronts()), 0
+    """The rule for primitives that work on the last axes and broadcast those in front."""
+    rank = max(len(b.shape(i)) for i in range(len(b.inputs)))
+    return b(*[lift(b.front(i), rank) for i in range(len(b.inputs))]), 0
 
 
 def expand(b: Batch) -> tuple[Any, int]:
@@ -306,3 +316,11 @@ def searchsorted(b: Batch) -> tuple[Any, int]:
     x = b.front(1)
     rows = table["reshape"](x, shape=(b.size, x._a.size // max(b.size, 1)))
     return table["reshape"](b(b.front(0), rows), shape=x._a.shape), 0
+
+
+def embedding(b: Batch) -> tuple[Any, int]:
+    """Rows of one table for all examples; a table for each, or gradients divided by counts in each, take a loop."""
+    dim = b.dims[1]
+    if b.dims[0] is not None or dim is None or b.params["by_frequency"]:
+        return looped(b)
+    return b(*b.inputs), dim

@@ -38,6 +38,7 @@ max_pool_values = primitive(  # without the positions, which are found again whe
     vjp=lambda g, x, x_shape, kernel, stride, padding, dilation, ceil_mode: unpool(
         g, max_pool(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)[1], input_shape=x_shape
     ),
+    batch=batching.folded(),
 )
 adaptive_max_pool = primitive(
     "adaptive_max_pool",
