@@ -13,7 +13,7 @@ import numpy as np
 
 from flambeau.base.errors import DeviceError, explain
 from flambeau.base.shapes import contiguous_strides
-from flambeau.device.base import device, register_backend, register_executor
+from flambeau.device.base import Memory, device, register_backend, register_executor
 
 
 class NullArray:
@@ -50,12 +50,17 @@ class NullArray:
         """Nothing to write."""
 
     @property
+    def offset(self) -> int:
+        """Where it begins: there is no memory, so at its start."""
+        return 0
+
+    @property
     def strides(self) -> tuple[int, ...]:
         """Row-major strides in bytes: there is no layout without data."""
         return tuple(s * self.dtype.itemsize for s in contiguous_strides(self.shape))
 
 
-class NullBackend:
+class NullBackend(Memory):
     """Runs each primitive's shape rule."""
 
     name = "meta"

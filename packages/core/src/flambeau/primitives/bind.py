@@ -24,14 +24,15 @@ Interceptor = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 class State:
     """What the layers above have installed."""
 
-    __slots__ = ("interceptor", "record", "wrap")
+    __slots__ = ("draw", "interceptor", "record", "wrap")
+    draw: Callable[[Any, dict[str, Any]], Any] | None  # how to draw random numbers, if it matters where (inside vmap)
     interceptor: Interceptor | None
     wrap: Callable[[Any], Any]
     record: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 state = State()
-state.interceptor = None
+state.draw = state.interceptor = None
 
 
 def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.primitives import batching
 from flambeau.primitives.elementwise import cast, div, eq, fill, mul, where, zero
 from flambeau.primitives.kernels.select import add_at, add_rows
 from flambeau.primitives.prim import primitive
@@ -27,6 +28,7 @@ gather = primitive(
     kernel=lambda xp, x, i, axis: x[along(xp, x.shape, i, axis)],
     rule=lambda x, i, axis: (i.shape, x.dtype),
     vjp=(lambda g, i, x_shape, axis: scatter_add(zeros_of(g, x_shape), i, g, axis=axis), None),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -68,6 +70,7 @@ scatter = primitive(  # v has the shape of i
     kernel=_scatter_set,
     rule=_scatter_rule,
     vjp=(lambda g, i, axis: scatter(g, i, zero_at(g, i), axis=axis), None, lambda g, i, axis: gather(g, i, axis=axis)),
+    batch=batching.shifted("axis"),
 )
 scatter_add = primitive(
     "scatter_add",
@@ -75,6 +78,7 @@ scatter_add = primitive(
     kernel=_scatter_add,
     rule=_scatter_rule,
     vjp=(lambda g: g, None, lambda g, i, axis: gather(g, i, axis=axis)),
+    batch=batching.shifted("axis"),
 )
 scatter_mul = primitive(
     "scatter_mul",
@@ -86,6 +90,7 @@ scatter_mul = primitive(
         None,
         lambda g, i, v, out, axis: div(gather(mul(g, out), i, axis=axis), v),
     ),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -104,8 +109,22 @@ _SHARED = (
     None,
     lambda g, x, i, v, out, axis: _extreme_share(g, x, i, v, out, axis)[1],
 )
-scatter_max = primitive("scatter_max", "x i v", kernel=_scatter_with("maximum"), rule=_scatter_rule, vjp=_SHARED)
-scatter_min = primitive("scatter_min", "x i v", kernel=_scatter_with("minimum"), rule=_scatter_rule, vjp=_SHARED)
+scatter_max = primitive(
+    "scatter_max",
+    "x i v",
+    kernel=_scatter_with("maximum"),
+    rule=_scatter_rule,
+    vjp=_SHARED,
+    batch=batching.shifted("axis"),
+)
+scatter_min = primitive(
+    "scatter_min",
+    "x i v",
+    kernel=_scatter_with("minimum"),
+    rule=_scatter_rule,
+    vjp=_SHARED,
+    batch=batching.shifted("axis"),
+)
 
 
 def zero_at(g: Any, i: Any) -> Any:
@@ -135,7 +154,13 @@ def _index_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...]) -> tuple[A
 
 
 index = primitive(
-    "index", "*xs", kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)], rule=_index_shape, vjp=_index_vjp, kept_from=1
+    "index",
+    "*xs",
+    kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)],
+    rule=_index_shape,
+    vjp=_index_vjp,
+    kept_from=1,
+    batch=batching.index,
 )
 
 
@@ -167,7 +192,13 @@ def _index_put_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...], accumu
 
 
 index_put = primitive(
-    "index_put", "*xs", kernel=_index_put, rule=lambda x, v, *i, axes, accumulate: (x.shape, x.dtype), vjp=_index_put_vjp, kept_from=2
+    "index_put",
+    "*xs",
+    kernel=_index_put,
+    rule=lambda x, v, *i, axes, accumulate: (x.shape, x.dtype),
+    vjp=_index_put_vjp,
+    kept_from=2,
+    batch=batching.index_put,
 )
 
 

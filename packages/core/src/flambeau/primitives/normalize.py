@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from flambeau.base.shapes import reduced
+from flambeau.primitives import batching
 from flambeau.primitives.elementwise import add, cj, div, exp, mul, neg, rsqrt, sqrt, sub
 from flambeau.primitives.kernels.layout import work_dtype
 from flambeau.primitives.movement import reshape, sum_to
@@ -22,13 +23,21 @@ def _total(x: Any, axis: tuple[int, ...]) -> Any:
 
 
 # -- softmax: J = diag(y) - y y^T is symmetric ----------------------------------------------------------------------------------------------
-softmax = primitive("softmax", "x", kernel="normalize.softmax", rule=like, vjp=lambda g, out, axis: softmax_grad(g, out, axis=axis))
+softmax = primitive(
+    "softmax",
+    "x",
+    kernel="normalize.softmax",
+    rule=like,
+    vjp=lambda g, out, axis: softmax_grad(g, out, axis=axis),
+    batch=batching.shifted("axis"),
+)
 softmax_grad = primitive(
     "softmax_grad",
     "h y",
     kernel="normalize.softmax_grad",
     rule=like,
     vjp=(lambda g, y, axis: softmax_grad(g, y, axis=axis), lambda g, h, y, axis: _softmax_second(g, h, y, axis)),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -38,7 +47,12 @@ def _softmax_second(g: Any, h: Any, y: Any, axis: tuple[int, ...]) -> Any:
 
 
 log_softmax = primitive(
-    "log_softmax", "x", kernel="normalize.log_softmax", rule=like, vjp=lambda g, out, axis: log_softmax_grad(g, out, axis=axis)
+    "log_softmax",
+    "x",
+    kernel="normalize.log_softmax",
+    rule=like,
+    vjp=lambda g, out, axis: log_softmax_grad(g, out, axis=axis),
+    batch=batching.shifted("axis"),
 )
 log_softmax_grad = primitive(
     "log_softmax_grad",
@@ -49,6 +63,7 @@ log_softmax_grad = primitive(
         lambda g, y, axis: sub(g, _total(mul(g, exp(y)), axis)),
         lambda g, h, y, axis: neg(mul(mul(g, exp(y)), _total(h, axis))),
     ),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -76,7 +91,14 @@ def _standardize_vjp(g: Any, out: Any, axis: tuple[int, ...], eps: float, center
 
 
 standardize = primitive(
-    "standardize", "x", kernel="normalize.standardize", rule=_standardize_rule, vjp=_standardize_vjp, multi=True, partial=True
+    "standardize",
+    "x",
+    kernel="normalize.standardize",
+    rule=_standardize_rule,
+    vjp=_standardize_vjp,
+    multi=True,
+    partial=True,
+    batch=batching.shifted("axis"),
 )
 standardize_grad = primitive(
     "standardize_grad",
@@ -88,6 +110,7 @@ standardize_grad = primitive(
         lambda g, h, y, v, axis, eps, center: _by_output(g, h, y, v, axis, eps),
         lambda g, out, v, axis, eps: div(_total(mul(g, out), axis), mul(add(v, eps), -2.0)),
     ),
+    batch=batching.shifted("axis"),
 )
 
 

@@ -143,8 +143,10 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 
 
 def _new(make: Any, name: str) -> Any:
-    def method(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
-        return make(*args, dtype=dtype or self.dtype, device=self.device if device is None else device, **kwargs)
+    def method(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+        made = make(*args, dtype=dtype or self.dtype, device=self.device if device is None else device, **kwargs)
+        made = creation.adopted(self, made)
+        return made.requires_grad_() if requires_grad else made
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{make.__name__}` with the dtype and device of this tensor."

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.autograd.modes import mode
-from flambeau.autograd.node import Node, _next
+from flambeau.autograd.node import Node
 from flambeau.device.base import device
 from flambeau.tensor.creation import transfer
 from flambeau.tensor.tensor import Tensor
@@ -19,7 +19,8 @@ class TransferBackward(Node):
     __slots__ = ("source",)
 
     def __init__(self, parent: Node, source: device) -> None:
-        self.parents, self.seq, self.hooks, self.trace, self.source = (parent,), _next(), None, None, source
+        super().__init__((parent,))
+        self.source = source
 
     def apply(self, g: Any, needed: Any) -> Any:
         return (g.to(self.source),)
