@@ -232,8 +232,8 @@ def test_a_changed_saved_value():
     with pytest.raises(RuntimeError) as caught:
         z.sum().backward()
     assert str(caught.value) == (
-        "backward: expected the values that MulBackward saved (version 0), got a tensor of shape (2, 3) that has been modified by an inplace "
-        "operation (version 1). Try: the out-of-place operation, or .clone() before changing it."
+        "backward: expected the values that MulBackward saved (version 0), got a tensor of shape (2, 3) that has been modified by an "
+        "inplace operation (version 1). Try: the out-of-place operation, or .clone() before changing it."
     )
 
 

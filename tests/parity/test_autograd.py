@@ -1,6 +1,7 @@
 """The engine against PyTorch: the same program runs in both, and what it notes down must be equal.
 
-A case is a function of (module, note): it computes with `module` (flambeau or torch) and notes values, names of exceptions and orders of calls.
+A case is a function of (module, note): it computes with `module` (flambeau or torch) and notes values, names of exceptions and orders of
+calls.
 """
 
 from __future__ import annotations

@@ -121,7 +121,8 @@ class Environments:
         return self.observations
 
     def step(self, actions: Array) -> Transition:
-        """Do one action `(N, ...)` in each environment. Raises EnvironmentFault for numbers that are not finite and shapes that are wrong."""
+        """Do one action `(N, ...)` in each environment. Raises EnvironmentFault for numbers that are not finite and shapes that are
+        wrong."""
         self.steps += 1
         try:
             observations, rewards, terminated, truncated, infos = self.env.step(actions)
@@ -252,4 +253,6 @@ def _mode_of(env: Any, name: str) -> AutoresetMode:
         return mode if isinstance(mode, AutoresetMode) else AutoresetMode(mode)
     except ValueError:
         expected = 'metadata["autoreset_mode"] of "NextStep", "SameStep" or "Disabled"'
-        raise ArgumentError(explain(name, expected=expected, got=repr(mode), hint='make the environment with gymnasium 1.1 or newer')) from None
+        raise ArgumentError(
+            explain(name, expected=expected, got=repr(mode), hint="make the environment with gymnasium 1.1 or newer")
+        ) from None

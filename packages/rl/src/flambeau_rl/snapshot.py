@@ -138,7 +138,9 @@ def _decode(value: Any) -> Any:
     return {_decode(key): _decode(item) for key, item in value["items"]}
 
 
-_BIT_GENERATORS = {kind.__name__: kind for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)}
+_BIT_GENERATORS = {
+    kind.__name__: kind for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
 
 
 def _generator(state: Mapping[str, Any]) -> np.random.Generator:

@@ -1,4 +1,5 @@
-"""Checkpointing: recompute the inner values of a function in the backward pass instead of keeping them (Chen et al. 2016, arXiv:1604.06174)."""
+"""Checkpointing: recompute the inner values of a function in the backward pass instead of keeping them (Chen et al. 2016,
+arXiv:1604.06174)."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def checkpoint(
     `use_reentrant=False` (better, but PyTorch's default is True with a warning when left out) recomputes what nodes saved: it supports
     keyword arguments, `autograd.grad`, nesting, and inputs that do not require grad. With True the whole function is one node.
     `preserve_rng_state` repeats the random numbers. The rest is for `use_reentrant=False`: `context_fn()` returns two context managers, for
-    the forward pass and for the recomputation; `determinism_check` "default" compares shapes and dtypes of what is saved, "none" nothing; `early_stop`
+    the forward pass and for the recomputation; `determinism_check` "default" compares shapes and dtypes of what is saved, "none" nothing;
+    `early_stop`
     ends the recomputation as soon as all is there.
 
     >>> import flambeau as fb

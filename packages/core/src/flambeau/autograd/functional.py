@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.autograd.modes import enable_grad, no_grad
+from flambeau.autograd.modes import enable_grad
 from flambeau.autograd.trace import Pushforward, Trace, basis, is_differentiable, plain, zeros
 from flambeau.autograd.vmap import vmap
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, GradientError, ShapeError, explain

@@ -20,7 +20,8 @@ GradientEdge Node disable_saved_tensors_hooks get_gradient_edge increment_versio
 
 
 class saved_tensors_hooks:
-    """Within the block, each tensor that a node saves goes through `pack_hook`, and what that returns through `unpack_hook` when it is needed.
+    """Within the block, each tensor that a node saves goes through `pack_hook`, and what that returns through `unpack_hook` when it is
+    needed.
 
     The hooks of the innermost block count. `pack_hook` must not change the tensor; `unpack_hook` returns a tensor
     with the same values.
@@ -110,7 +111,8 @@ def register_multi_grad_hook(
     *,
     mode: str = "all",  # PyTorch's name for it
 ) -> RemovableHandle:
-    """Call `fn` once in a backward pass: with the list of all gradients when the last of them is there (None for a tensor that the pass does not
+    """Call `fn` once in a backward pass: with the list of all gradients when the last of them is there (None for a tensor that the pass
+    does not
     reach), or, with mode "any", with the first one. Returns a handle whose `remove()` takes the hook away.
     """
     if mode not in ("all", "any"):

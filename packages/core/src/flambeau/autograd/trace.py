@@ -1,6 +1,7 @@
 """A function run once for its derivatives: what the transforms of `flambeau.func` and `autograd.functional` share.
 
-Each input gets an alias that begins with a node of its own (`Start`), so that equal inputs are told apart and nested derivatives never mix. Behind
+Each input gets an alias that begins with a node of its own (`Start`), so that equal inputs are told apart and nested derivatives never
+mix. Behind
 that node lies the history of the input itself, if it has one: derivatives are differentiable where something outside can use that.
 """
 

@@ -84,10 +84,11 @@ def _check_scalar(out: Any) -> None:
         raise ArgumentTypeError(explain("grad", expected="a function that returns a tensor", got=type(out).__name__))
     if out._a.ndim:
         hint = ".sum() or .mean(), or func.jacrev"
-        raise ShapeError(explain("grad", expected="a function that returns a zero-dimensional tensor", got=str(tuple(out._a.shape)), hint=hint))
+        raise ShapeError(
+            explain("grad", expected="a function that returns a zero-dimensional tensor", got=str(tuple(out._a.shape)), hint=hint)
+        )
     if out._a.dtype.kind not in "fV":
         raise DtypeError(explain("grad", expected="a function that returns a real floating-point tensor", got=str(out._a.dtype)))
-
 
 
 def grad(func: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False) -> Callable[..., Any]:

@@ -112,7 +112,7 @@ def _masked(scores: Tensor, mask: Tensor, certain: bool) -> tuple[Tensor, Tensor
     return add_op(scores, rows.where(seeing, mask, 0.0)), seeing
 
 
-# -- multi-head attention -----------------------------------------------------------------------------------------------------------------------
+# -- multi-head attention ----------------------------------------------------------------------------------------------------------------
 _MHA = "multi_head_attention_forward"
 
 

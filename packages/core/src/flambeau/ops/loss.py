@@ -78,7 +78,7 @@ def _floats(op: str, *tensors: Tensor) -> None:
             raise DtypeError(explain(op, expected="floating-point tensors", got=repr(t.dtype), hint=".float()"))
 
 
-# -- regression -------------------------------------------------------------------------------------------------------------------------------
+# -- regression --------------------------------------------------------------------------------------------------------------------------
 def _difference(op: str, input: Tensor, target: Tensor) -> Tensor:
     if input._a.shape != target._a.shape:
         broadcast(op, input._a.shape, target._a.shape)
@@ -160,7 +160,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return _weighted("huber_loss", loss, input, weight, how, normalised=False)
 
 
-# -- likelihoods of counts and normal values -----------------------------------------------------------------------------------------------------
+# -- likelihoods of counts and normal values ---------------------------------------------------------------------------------------------
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -169,7 +169,8 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """Kullback-Leibler divergence target * (log(target) - input): `input` holds logarithms, `target` probabilities (or logarithms, `log_target`).
+    """Kullback-Leibler divergence target * (log(target) - input): `input` holds logarithms, `target` probabilities (or logarithms,
+    `log_target`).
 
     "batchmean" divides the sum by the batch size, which is the divergence of distributions; "mean" divides by the number of elements.
     """
@@ -204,7 +205,8 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
-    """The negative log-likelihood of targets under normal distributions: (log(var) + (input - target)^2 / var) / 2, plus log(2 pi) / 2 if `full`.
+    """The negative log-likelihood of targets under normal distributions: (log(var) + (input - target)^2 / var) / 2, plus log(2 pi) / 2 if
+    `full`.
 
     `var` is a number or a tensor (one per element, or one per row); below eps it counts as eps. Nix and Weigend 1994.
     """
@@ -227,7 +229,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = Fals
     return reduced_by(add_op(loss, 0.5 * math.log(2 * math.pi)) if full else loss, how)
 
 
-# -- two classes ---------------------------------------------------------------------------------------------------------------------------------
+# -- two classes -------------------------------------------------------------------------------------------------------------------------
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -284,7 +286,7 @@ def sigmoid_focal_loss(inputs: Tensor, targets: Tensor, alpha: float = 0.25, gam
     return reduced_by(loss, how)
 
 
-# -- several classes --------------------------------------------------------------------------------------------------------------------------------
+# -- several classes ---------------------------------------------------------------------------------------------------------------------
 def _class_targets(op: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Input as (N, C, ...) and target as int64 (N, ...)."""
     if target._a.dtype.kind not in "iu":
@@ -433,7 +435,7 @@ def linear_cross_entropy(
     return cross_entropy(scores, target, weight, None, ignore_index, None, reduction, label_smoothing)
 
 
-# -- sequences -------------------------------------------------------------------------------------------------------------------------------------
+# -- sequences ---------------------------------------------------------------------------------------------------------------------------
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,
@@ -445,7 +447,8 @@ def ctc_loss(
 ) -> Tensor:
     """Connectionist temporal classification: -log of the probability that log_probs (T, N, C) spell the targets. Graves et al. 2006.
 
-    `targets` are padded (N, S), or concatenated to one vector; the lengths are int tensors or sequences of N numbers. Without the batch axis:
+    `targets` are padded (N, S), or concatenated to one vector; the lengths are int tensors or sequences of N numbers. Without the batch
+    axis:
     (T, C), (S,) and single numbers. "mean" divides each loss by its target length, then averages. With `zero_infinity` targets that
     cannot be spelled in the time given cost 0. The gradient is that for scores in front of a log-softmax, as in PyTorch.
     """

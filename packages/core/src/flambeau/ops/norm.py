@@ -56,7 +56,7 @@ def _track(running: Tensor | None, value: Tensor, momentum: float) -> None:
             running.copy_(add_op(mul_op(running, 1 - momentum), mul_op(value, float(momentum))))
 
 
-# -- over the batch ----------------------------------------------------------------------------------------------------------------------------
+# -- over the batch ----------------------------------------------------------------------------------------------------------------------
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -137,7 +137,7 @@ def instance_norm(
     return _affine(y, weight, bias, shape)
 
 
-# -- over the features of each sample ---------------------------------------------------------------------------------------------------------------
+# -- over the features of each sample ----------------------------------------------------------------------------------------------------
 def _trailing(op: str, x: Tensor, normalized_shape: Any, **tensors: Tensor | None) -> tuple[int, ...]:
     """The axes that normalized_shape covers; checks the shapes."""
     wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -184,7 +184,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     return _affine(reshape(y, shape=full), weight, bias, shape)
 
 
-# -- lengths ------------------------------------------------------------------------------------------------------------------------------------------
+# -- lengths -----------------------------------------------------------------------------------------------------------------------------
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Tensor:
     """x / max(p-norm along `dim`, eps).
 

@@ -266,9 +266,7 @@ shift_left = binary("shift_left", kernel="left_shift")
 shift_right = binary("shift_right", kernel="right_shift")
 
 # -- choosing, limiting, converting ---------------------------------------------------------------------------------------------------
-where = elementwise(
-    "where", "c x y", "select.where", vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g))
-)
+where = elementwise("where", "c x y", "select.where", vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g)))
 clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
 

@@ -369,6 +369,7 @@ cat = primitive(
     batch=batching.shifted("axis"),
 )
 
+
 def _split(xp: Any, x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
     lead = (slice(None),) * axis
     starts = [0, *itertools.accumulate(sizes)]

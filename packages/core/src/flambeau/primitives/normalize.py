@@ -22,7 +22,7 @@ def _total(x: Any, axis: tuple[int, ...]) -> Any:
     return sum_(x, axis=axis, keepdim=True)
 
 
-# -- softmax: J = diag(y) - y y^T is symmetric ----------------------------------------------------------------------------------------------
+# -- softmax: J = diag(y) - y y^T is symmetric -------------------------------------------------------------------------------------------
 softmax = primitive(
     "softmax",
     "x",
@@ -145,7 +145,7 @@ scale_shift = primitive(
 )
 
 
-# -- one element per position, by class number ------------------------------------------------------------------------------------------------
+# -- one element per position, by class number -------------------------------------------------------------------------------------------
 nll = primitive(  # -x[n, t[n, ...], ...] of x (N, C, ...), and 0 where t is `ignore`
     "nll",
     "x t",

@@ -1,7 +1,8 @@
 """Proximal policy optimisation with a clipped objective.
 
 Schulman, Wolski, Dhariwal, Radford and Klimov 2017, "Proximal policy optimization algorithms" (arXiv 1707.06347), with the details that
-Stable-Baselines3 has: orthogonal weights, advantages normalised in each minibatch, gradients clipped, Adam with eps 1e-5, and time limits that
+Stable-Baselines3 has: orthogonal weights, advantages normalised in each minibatch, gradients clipped, Adam with eps 1e-5, and time limits
+that
 are not taken for ends ("The 37 implementation details of proximal policy optimization", Huang et al. 2022, describes them all).
 
 In short: play `n_steps` steps in every environment with the policy as it is; estimate how much better each action was than expected (GAE);
@@ -32,7 +33,8 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """The settings of PPO. Every default is that of Stable-Baselines3 2.9 (`stable_baselines3/ppo/ppo.py`); where it goes back to the paper,
+    """The settings of PPO. Every default is that of Stable-Baselines3 2.9 (`stable_baselines3/ppo/ppo.py`); where it goes back to the
+    paper,
     to table 3 (MuJoCo) of it, that is said. A schedule is a number, or text such as "lin_2.5e-4", which falls linearly to 0."""
 
     learning_rate: Annotated[float | str, "step size of Adam, a schedule; the paper's"] = 3e-4

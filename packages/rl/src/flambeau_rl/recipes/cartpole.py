@@ -103,6 +103,6 @@ recipe = Recipe(
         "watch runs/cartpole/episode.gif, and see how it got there in runs/cartpole/learning_curve.png and metrics.csv",
         "flambeau fit cartpole --seed 1 --out runs/cartpole-1        another seed",
         "flambeau fit cartpole --set learning_rate=3e-4 --set n_epochs=10   (flambeau fit cartpole --options lists them all)",
-        'python -c "from flambeau.rl import PPO; print(PPO.load(\'runs/cartpole/agent.safetensors\').evaluate(\'CartPole-v1\'))"',
+        "python -c \"from flambeau.rl import PPO; print(PPO.load('runs/cartpole/agent.safetensors').evaluate('CartPole-v1'))\"",
     ),
 )

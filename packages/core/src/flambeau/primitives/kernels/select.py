@@ -39,7 +39,8 @@ def where(xp: Any, c: Array, x: Any, y: Any) -> Array:
 
 
 def add_rows(out: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
-    """out[rows] += values (n, width) in place, counting repeats: the k-th occurrences of all rows at once, then the long runs row by row."""
+    """out[rows] += values (n, width) in place, counting repeats: the k-th occurrences of all rows at once, then the long runs row by
+    row."""
     if not len(rows):
         return
     rows = np.where(rows < 0, rows + len(out), rows)
