@@ -252,4 +252,6 @@ def _mode_of(env: Any, name: str) -> AutoresetMode:
         return mode if isinstance(mode, AutoresetMode) else AutoresetMode(mode)
     except ValueError:
         expected = 'metadata["autoreset_mode"] of "NextStep", "SameStep" or "Disabled"'
-        raise ArgumentError(explain(name, expected=expected, got=repr(mode), hint='make the environment with gymnasium 1.1 or newer')) from None
+        raise ArgumentError(
+            explain(name, expected=expected, got=repr(mode), hint="make the environment with gymnasium 1.1 or newer")
+        ) from None

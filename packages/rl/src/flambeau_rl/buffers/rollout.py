@@ -42,9 +42,7 @@ class RolloutBuffer:
     as tensors. `clear` makes room for the next rollout.
     """
 
-    def __init__(
-        self, n_steps: int, n_envs: int, observation: tuple[tuple[int, ...], Any], action: tuple[tuple[int, ...], Any]
-    ) -> None:
+    def __init__(self, n_steps: int, n_envs: int, observation: tuple[tuple[int, ...], Any], action: tuple[tuple[int, ...], Any]) -> None:
         """`observation` and `action` are pairs of shape and dtype, of one environment."""
         size = (n_steps, n_envs)
         self.observations = np.zeros((*size, *observation[0]), observation[1])
