@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import flambeau
-from flambeau import Tensor
+from flambeau import Tensor, no_grad
 from flambeau.nn import functional as F
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -21,7 +21,7 @@ class Distribution(Protocol):
     """What every distribution over actions can do."""
 
     def sample(self, generator: Any = None) -> Tensor:
-        """A random action for each row."""
+        """A random action for each row, without gradient."""
 
     def mode(self) -> Tensor:
         """The most probable action of each row."""
@@ -44,6 +44,7 @@ class Categorical:
     def __init__(self, logits: Tensor) -> None:
         self.log_probs = logits.log_softmax(-1)
 
+    @no_grad()
     def sample(self, generator: Any = None) -> Tensor:
         # The first of K exponential clocks with rates p to ring is a sample (the Gumbel trick, in logarithms).
         uniform = flambeau.rand(self.log_probs.shape, generator=generator, device=self.log_probs.device)
@@ -84,6 +85,7 @@ class Bernoulli:
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
+    @no_grad()
     def sample(self, generator: Any = None) -> Tensor:
         uniform = flambeau.rand(self.logits.shape, generator=generator, device=self.logits.device)
         return (uniform < self.logits.sigmoid()).float()
@@ -105,6 +107,7 @@ class DiagGaussian:
         self.mean = mean
         self.log_std = log_std
 
+    @no_grad()
     def sample(self, generator: Any = None) -> Tensor:
         noise = flambeau.randn(self.mean.shape, generator=generator, device=self.mean.device)
         return self.mean + self.log_std.exp() * noise

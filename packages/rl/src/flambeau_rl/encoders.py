@@ -28,14 +28,18 @@ class FlattenEncoder(nn.Module):
 
     def __init__(self, space: Space[Any]) -> None:
         super().__init__()
-        counts = _counts(space)
         self.is_image = is_image(space)
-        self.size = int(sum(counts)) if counts is not None else int(np.prod(space.shape))
         self.offsets: Tensor | None
-        offsets = None
-        if counts is not None:  # position of each number's first feature, less the number that is its first
-            offsets = flambeau.tensor((np.cumsum(counts) - counts - np.asarray(space.start)).reshape(-1).tolist())  # type: ignore[attr-defined]
-        self.register_buffer("offsets", offsets, persistent=False)
+        choices = _choices(space)
+        if choices is None:
+            self.size = int(np.prod(space.shape))
+            self.register_buffer("offsets", None)
+        else:
+            counts, starts = choices
+            self.size = int(counts.sum())
+            # where the features of each number begin, less its smallest value
+            offsets = (np.cumsum(counts) - counts - starts).astype(np.int64)
+            self.register_buffer("offsets", flambeau.from_numpy(offsets), persistent=False)
 
     def forward(self, observations: Tensor) -> Tensor:
         if self.offsets is not None:
@@ -45,12 +49,12 @@ class FlattenEncoder(nn.Module):
         return features / 255.0 if self.is_image else features
 
 
-def _counts(space: Space[Any]) -> np.ndarray[Any, Any] | None:
-    """How many values each number of a discrete space has; None where observations are numbers already."""
+def _choices(space: Space[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
+    """How many values each number of a discrete space has, and its smallest; None where observations are features already."""
     if isinstance(space, Discrete):
-        return np.array([space.n])
+        return np.array([space.n]), np.array([space.start])
     if isinstance(space, MultiDiscrete):
-        return space.nvec.reshape(-1)
+        return space.nvec.reshape(-1), space.start.reshape(-1)
     if isinstance(space, (Box, MultiBinary)):
         return None
     raise unsupported("observation space", space)

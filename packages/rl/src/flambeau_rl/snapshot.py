@@ -103,6 +103,8 @@ def _encode(value: Any) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return value.copy()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "SU":
+        return {_KIND: "text", "items": value.tolist(), "dtype": value.dtype.str}
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
         return {_KIND: "scalar", "array": np.asarray(value)}
     if isinstance(value, np.random.Generator):
@@ -129,6 +131,8 @@ def _decode(value: Any) -> Any:
         return value
     if value[_KIND] == "scalar":
         return value["array"][()]
+    if value[_KIND] == "text":
+        return np.array(value["items"], value["dtype"])
     if value[_KIND] == "generator":
         return _generator(value["state"])
     if value[_KIND] == "deque":

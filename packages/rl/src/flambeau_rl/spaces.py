@@ -38,7 +38,7 @@ def describe(space: Space[Any]) -> dict[str, Any]:
     if isinstance(space, MultiDiscrete):
         return {"kind": "MultiDiscrete", "nvec": space.nvec, "start": space.start}
     if isinstance(space, MultiBinary):
-        return {"kind": "MultiBinary", "n": list(space.shape)}
+        return {"kind": "MultiBinary", "n": int(space.n) if isinstance(space.n, (int, np.integer)) else list(space.shape)}
     raise unsupported("space", space)
 
 

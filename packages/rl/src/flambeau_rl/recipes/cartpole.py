@@ -10,9 +10,11 @@ from typing import Annotated
 import gymnasium
 
 from flambeau.base.errors import MissingExtra
+from flambeau.serialization import load
 from flambeau.train import Callback, Checkpoint, CSVLogger, LearningCurve, Loop, Recipe, RunContext
 from flambeau_rl.adapters import vectorize
 from flambeau_rl.agents.ppo import PPO, PPOConfig
+from flambeau_rl.callbacks import Evaluate
 from flambeau_rl.drawings import draw_cartpole
 from flambeau_rl.evaluation import evaluate
 from flambeau_rl.film import record, save_gif
@@ -24,11 +26,15 @@ EVALUATION_SEED = 1_000_000  # so that episodes of the evaluation are not those 
 
 @dataclass(frozen=True)
 class Config(PPOConfig):
-    """The settings for CartPole-v1 of RL Baselines3 Zoo (`hyperparams/ppo.yml`), which reaches 500.0 in 100,000 steps there."""
+    """The settings for CartPole-v1 of RL Baselines3 Zoo (`hyperparams/ppo.yml`), which reaches 500.0 in 100,000 steps there.
+
+    With these settings some seeds forget what they knew and have to learn it again, so the best policy that was seen is kept, as there.
+    """
 
     steps: Annotated[int, "steps of the environments, all together"] = 100_000
     n_envs: Annotated[int, "environments side by side"] = 8
-    eval_episodes: Annotated[int, "episodes of the evaluation"] = 100
+    eval_episodes: Annotated[int, "episodes of the last evaluation"] = 100
+    eval_every: Annotated[int, "steps between two small evaluations"] = 10_000
     gif: Annotated[bool, "film one episode"] = True
     learning_rate: Annotated[float | str, "step size of Adam, a schedule"] = "lin_1e-3"
     n_steps: Annotated[int, "steps of each environment between two updates"] = 32
@@ -44,35 +50,43 @@ class Config(PPOConfig):
 
 
 class Show(Callback):
-    """Reports the numbers that tell most."""
+    """Reports the numbers that tell most, and measures how many steps are done in a second."""
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
+        self.steps_per_second = 0.0
+
+    def on_start(self, loop: Loop) -> None:
+        self._first, self._start = loop.step, time.perf_counter()
+
+    def on_end(self, loop: Loop) -> None:
+        self.steps_per_second = (loop.step - self._first) / (time.perf_counter() - self._start)
 
     def on_epoch_end(self, loop: Loop) -> None:
         total = loop.total_steps or loop.step
-        shown = {name: loop.metrics[name] for name in ("mean_return", "policy_loss", "value_loss")}
+        shown = {name: loop.metrics[name] for name in ("mean_return", "eval_return", "policy_loss", "value_loss")}
         self.context.report(min(loop.step, total), total, **shown)
 
 
 def run(config: Config, context: RunContext) -> dict[str, float]:
     """Train, evaluate, film."""
     env = vectorize(ENV, config.n_envs)
+    checkpoint = Checkpoint(context.out, every_epochs=max(1, 10_000 // (config.n_steps * config.n_envs)), best="eval_return", mode="max")
     agent = PPO(env, config.agent(), seed=context.seed, device=context.device)
+    show = Show(context)
     callbacks = [
-        Show(context),
+        Evaluate(ENV, every_steps=config.eval_every, seed=EVALUATION_SEED),
+        show,
         CSVLogger(context.out / "metrics.csv"),
-        *LearningCurve.if_possible(context.out / "learning_curve.png", metrics=("mean_return", "entropy", "explained_variance")),
-        Checkpoint(context.out, every_epochs=max(1, 10_000 // (config.n_steps * config.n_envs))),
+        *LearningCurve.if_possible(context.out / "learning_curve.png", metrics=("mean_return", "eval_return"), x="step"),
+        checkpoint,
         *context.callbacks,
     ]
-    start = time.perf_counter()
-    before = agent.step
     agent.learn(config.steps, callbacks=callbacks, resume=context.out if context.resume else None)
-    seconds = time.perf_counter() - start
     env.close()
+    keep_best(agent, checkpoint)
     agent.save(context.out / "agent.safetensors", training=False)
-    result = evaluate(agent, ENV, config.eval_episodes, seed=EVALUATION_SEED + context.seed, n_envs=10)
+    result = evaluate(agent, ENV, config.eval_episodes, seed=EVALUATION_SEED + 1000, n_envs=10)
     if config.gif:
         film(agent, context)
     return {
@@ -80,17 +94,25 @@ def run(config: Config, context: RunContext) -> dict[str, float]:
         "std_return": result.std_return,
         "episodes": len(result.returns),
         "steps": agent.step,
-        "steps_per_second": (agent.step - before) / seconds,
+        "steps_per_second": show.steps_per_second,
     }
+
+
+def keep_best(agent: PPO, checkpoint: Checkpoint) -> None:
+    """Take the weights of the best evaluation, unless the last one was as good."""
+    best = checkpoint.best.value if checkpoint.best is not None else None
+    if best is not None and agent.metrics["eval_return"] < best:
+        agent.model.load_state_dict(load(checkpoint.checkpoints.folder / "best.safetensors"))
 
 
 def film(agent: PPO, context: RunContext) -> None:
     """Write `episode.gif`, or say why not."""
-    try:
-        pictures = record(agent, gymnasium.make(ENV), draw_cartpole, every=FRAME, seed=EVALUATION_SEED + context.seed)
-    except MissingExtra as error:
-        print(f"No episode is filmed. {error}", file=sys.stderr)
-        return
+    with gymnasium.make(ENV) as env:
+        try:
+            pictures = record(agent, env, draw_cartpole, every=FRAME, seed=EVALUATION_SEED)
+        except MissingExtra as error:
+            print(f"No episode is filmed. {error}", file=sys.stderr)
+            return
     save_gif(pictures, context.out / "episode.gif", seconds=0.02 * FRAME)
 
 

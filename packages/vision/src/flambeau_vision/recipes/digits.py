@@ -68,7 +68,7 @@ def run(config: Config, context: RunContext) -> dict[str, float]:
 def _draw_mistakes(trainer: Trainer, loader: Any, context: RunContext) -> None:
     trainer.model.eval()
     with flambeau.no_grad():
-        guesses = [trainer.model(images.to(context.device)).argmax(1).numpy() for images, _ in loader]
+        guesses = [trainer.model(images.to(context.device)).argmax(1).cpu().numpy() for images, _ in loader]
     picture = io.BytesIO()
     digits = loader.dataset
     mistakes(digits.images, digits.targets, np.concatenate(guesses), digits.classes).save(picture, "PNG")
