@@ -217,7 +217,7 @@ class _Reentrant(Function):
         if not pairs:
             raise GradientError(explain("checkpoint", expected="an output that requires grad", got="none: this checkpoint is not needed"))
         engine.backward([o for o, _ in pairs], [g for _, g in pairs])
-        return None, None, *[x.grad if isinstance(x, Value) else None for x in args]
+        return None, None, *[getattr(x, "grad", None) for x in args]
 
 
 def checkpoint_sequential(

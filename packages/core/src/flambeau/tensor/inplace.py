@@ -78,7 +78,7 @@ def apply_recorded(x: Tensor, op: Callable[..., Any], name: str, *args: Any, **k
     The node may keep the old value for its derivative. Then it gets a copy, because the memory is about to be overwritten.
     """
     check_leaf(x, name)
-    old = alias(x)
+    old: Any = alias(x)
     result = op(old, *args, **kwargs)
     layers = []
     while old is not None:  # inside vmap there are tensors within
