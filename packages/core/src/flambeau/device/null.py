@@ -46,6 +46,10 @@ class NullArray:
         """Bytes the data would take."""
         return self.size * self.dtype.itemsize
 
+    def copy(self) -> NullArray:
+        """Another shape and dtype."""
+        return NullArray(self.shape, self.dtype)
+
     def __setitem__(self, key: Any, value: Any) -> None:
         """Nothing to write."""
 

@@ -84,6 +84,10 @@ from flambeau.ops.fractional import (
 )
 from flambeau.ops.fractional import (
     fractional_max_pool3d as fractional_max_pool3d,
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
 )
 from flambeau.ops.grid import (
     affine_grid,
@@ -209,6 +213,10 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",

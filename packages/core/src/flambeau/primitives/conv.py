@@ -71,7 +71,9 @@ conv_weight_grad = primitive(
         lambda g, y, x_shape, stride, padding, dilation, groups: conv_input_grad(
             cj(y), g, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
-        lambda g, x, stride, padding, dilation, groups: conv(cj(x), g, stride=stride, padding=padding, dilation=dilation, groups=groups),
+        lambda g, x, y_shape, stride, padding, dilation, groups: _leading(
+            conv(cj(x), g, stride=stride, padding=padding, dilation=dilation, groups=groups), y_shape
+        ),
     ),
     batch=batching_conv.conv_weight_grad,
 )

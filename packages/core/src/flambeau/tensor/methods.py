@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import ShapeError, explain
-from flambeau.ops import convert, indexing, joining, matmul, pointwise, random, reduction, shape
+from flambeau.ops import activation, convert, indexing, joining, matmul, pointwise, random, reduction, shape
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
 from flambeau.tensor import creation, interop, lanes, mathematics
@@ -40,6 +40,8 @@ triu
 """.split()
 MATMUL = "addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot".split()
 CONVERT = "cpu cuda pin_memory to type_as".split()
+
+ACTIVATION = "hardshrink prelu".split()
 
 INPLACE = """
 abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr arccos arcsin arctan asin asinh atan atan2 atanh baddbmm
@@ -265,6 +267,7 @@ def install() -> None:
         (indexing, INDEXING),
         (matmul, MATMUL),
         (convert, CONVERT),
+        (activation, ACTIVATION),
     ):
         for name in names:
             setattr(Tensor, name, getattr(module, name))
