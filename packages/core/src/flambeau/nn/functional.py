@@ -80,10 +80,6 @@ from flambeau.ops.embedding import (
     one_hot,
 )
 from flambeau.ops.fractional import (
-    fractional_max_pool2d as fractional_max_pool2d,
-)
-from flambeau.ops.fractional import (
-    fractional_max_pool3d as fractional_max_pool3d,
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
     fractional_max_pool3d,

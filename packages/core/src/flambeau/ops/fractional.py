@@ -104,4 +104,18 @@ def fractional_max_pool3d(
     return _pool(op, 3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
 
 
+def fractional_max_pool2d_with_indices(
+    input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, _random_samples: Tensor | None = None
+) -> Any:
+    """`fractional_max_pool2d` that returns (values, indices)."""
+    return fractional_max_pool2d(input, kernel_size, output_size, output_ratio, True, _random_samples)
+
+
+def fractional_max_pool3d_with_indices(
+    input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, _random_samples: Tensor | None = None
+) -> Any:
+    """`fractional_max_pool3d` that returns (values, indices)."""
+    return fractional_max_pool3d(input, kernel_size, output_size, output_ratio, True, _random_samples)
+
+
 __all__ = ["fractional_max_pool2d", "fractional_max_pool3d"]
