@@ -170,3 +170,31 @@ def test_any_memory_layout(case):
         results.append([o.detach().numpy() for o in outs] + [t.grad.numpy() for t in inputs if t.grad is not None])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+# These read the values of indices, lengths or samples; what they compute is batched by their own first axis.
+VALUES = (*READS_VALUES, "embedding-max_norm")
+MAPPED = [c for c in CASES if not c[0].startswith((*VALUES, "rrelu"))]
+
+
+@pytest.mark.parametrize("case", MAPPED, ids=[c[0] for c in MAPPED])
+def test_vmap_is_a_loop(case):
+    """Values and gradients of three examples at once are those of one after the other."""
+    examples = [[a for a, _ in arrays_of((f"{case[0]}-{i}", *case[1:]))] for i in range(3)]
+    kept = [keep and a.dtype.kind == "f" for a, keep in arrays_of(case)]
+
+    def run(program, inputs):
+        tensors = [fb.tensor(a).requires_grad_(k) for a, k in zip(inputs, kept, strict=True)]
+        outs = flat(program(*[t * 1 if k else t.clone() for t, k in zip(tensors, kept, strict=True)]))
+        total = sum((o * (i + 1)).sum() for i, o in enumerate(outs) if o.requires_grad)
+        if isinstance(total, fb.Tensor):
+            total.backward()
+        return [o.detach().numpy() for o in outs], [t.grad.numpy() for t in tensors if t.grad is not None]
+
+    def one(*tensors):
+        return tuple(flat(case[1](F, fb, *tensors)))
+
+    values, grads = run(fb.func.vmap(one), [np.stack(column) for column in zip(*examples, strict=True)])
+    looped = [run(one, example) for example in examples]
+    for got, want in zip((*values, *grads), zip(*[(*v, *g) for v, g in looped], strict=True), strict=True):
+        np.testing.assert_allclose(got, np.stack(want), rtol=1e-9, atol=1e-9)

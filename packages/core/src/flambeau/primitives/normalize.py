@@ -127,6 +127,7 @@ product_sum = primitive(  # the sum of x * y, of one shape, over axes that stay 
     kernel="normalize.product_sum",
     rule=lambda x, y, axis: (reduced(x.shape, axis, True), x.dtype),
     vjp=(lambda g, y: mul(g, cj(y)), lambda g, x: mul(g, cj(x))),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -136,12 +137,19 @@ def _by_scale(g: Any, x: Any, w_shape: tuple[int, ...]) -> Any:
     return reshape(product_sum(g, cj(x), axis=axis), shape=w_shape)
 
 
+def _scale_shift_batch(b: batching.Batch) -> tuple[Any, int]:
+    """All three with the batch first; w and b get the axes that they lack behind it."""
+    rank = len(b.shape(0))
+    return b(b.front(0), *[batching.lift(b.front(i), rank) for i in (1, 2)]), 0
+
+
 scale_shift = primitive(
     "scale_shift",
     "x w b",
     kernel="normalize.scale_shift",
     rule=lambda x, w, b: (x.shape, x.dtype),
     vjp=(lambda g, w: mul(g, cj(w)), _by_scale, lambda g, b_shape: sum_to(g, b_shape)),
+    batch=_scale_shift_batch,
 )
 
 
@@ -152,6 +160,7 @@ nll = primitive(  # -x[n, t[n, ...], ...] of x (N, C, ...), and 0 where t is `ig
     kernel="normalize.nll",
     rule=lambda x, t, ignore: (t.shape, x.dtype),
     vjp=(lambda g, t, x_shape, ignore: nll_grad(g, t, classes=x_shape[1], ignore=ignore), None),
+    batch=batching.folded(),
 )
 nll_grad = primitive(
     "nll_grad",
@@ -159,4 +168,5 @@ nll_grad = primitive(
     kernel="normalize.nll_grad",
     rule=lambda y, t, classes, ignore: ((t.shape[0], classes, *t.shape[1:]), y.dtype),
     vjp=(lambda g, t, ignore: nll(g, t, ignore=ignore), None),
+    batch=batching.folded(),
 )
