@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flambeau.autograd import engine
-from flambeau.autograd.batched import tracked
+from flambeau.autograd.batched import BatchedArray, tracked
 from flambeau.autograd.modes import enable_grad, mode
 from flambeau.autograd.node import Node
 from flambeau.base import tree
@@ -93,14 +93,20 @@ class Trace:
 
     def settled(self, x: Any) -> Any:
         """A result as the caller gets it: cut off from the inputs of this trace unless more lies behind them."""
-        if not isinstance(x, Value) or x._node is None:
+        if not isinstance(x, Value):
             return x
         if not self._outer:
             return x.detach()  # type: ignore[attr-defined]
-        if self._outside([x._node]):
+        array = x._a
+        if type(array) is BatchedArray:  # an input that is not batched is in the graph of the tensors within, too
+            inner = self.settled(array.value)
+            if inner is not array.value:
+                array = BatchedArray(inner, array.axis, array.frame)
+        keep = x._node is not None and self._outside([x._node])
+        if array is x._a and (keep or x._node is None):
             return x
-        out = state.wrap(x._a)
-        out._st = storage_of(x)
+        out = state.wrap(array)
+        out._st, out._node = storage_of(x), x._node if keep else None
         return out
 
     def depends(self, x: Any) -> bool:
