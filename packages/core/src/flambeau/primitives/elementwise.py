@@ -267,12 +267,12 @@ shift_right = binary("shift_right", kernel="right_shift")
 
 # -- choosing, limiting, converting ---------------------------------------------------------------------------------------------------
 where = elementwise("where", "c x y", "select.where", vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g)))
-clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
+clamp = unary("clamp", kernel=lambda xp, x, lo, hi: _clip(xp, x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
 
 hardtanh = unary(  # as clamp, but flat at the limits themselves
     "hardtanh",
-    kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi),
+    kernel=lambda xp, x, lo, hi: _clip(xp, x, lo, hi),
     vjp=lambda g, x, lo, hi: mul(g, cast(logical_and(gt(x, lo), lt(x, hi)), dtype=g._a.dtype)),
 )
 
