@@ -304,6 +304,12 @@ def _clamp_vjp(g: Any, x: Any, lo: Any, hi: Any) -> Any:
     return mul(g, cast(inside, dtype=g._a.dtype))
 
 
+def _clip(xp: Any, x: Any, lo: Any, hi: Any) -> Any:
+    if x.dtype.kind == "V":  # numbers do not take on the dtype of bfloat16 by themselves
+        lo, hi = (None if bound is None else x.dtype.type(bound) for bound in (lo, hi))
+    return xp.clip(x, lo, hi)
+
+
 def _cast_rule(x: Any, dtype: Any) -> Any:
     return x.shape, dtype
 
