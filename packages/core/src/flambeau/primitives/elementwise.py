@@ -305,9 +305,9 @@ def _clamp_vjp(g: Any, x: Any, lo: Any, hi: Any) -> Any:
 
 
 def _clip(xp: Any, x: Any, lo: Any, hi: Any) -> Any:
-    if x.dtype.kind == "V":  # numbers do not take on the dtype of bfloat16 by themselves
-        lo, hi = (None if bound is None else x.dtype.type(bound) for bound in (lo, hi))
-    return xp.clip(x, lo, hi)
+    """NumPy has no clip for bfloat16, and computes it in float32."""
+    clipped = xp.clip(x, lo, hi)
+    return clipped if clipped.dtype == x.dtype else clipped.astype(x.dtype)
 
 
 def _cast_rule(x: Any, dtype: Any) -> Any:
