@@ -267,12 +267,12 @@ shift_right = binary("shift_right", kernel="right_shift")
 
 # -- choosing, limiting, converting ---------------------------------------------------------------------------------------------------
 where = elementwise("where", "c x y", "select.where", vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g)))
-clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
+clamp = unary("clamp", kernel=lambda xp, x, lo, hi: _clip(xp, x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
 
 hardtanh = unary(  # as clamp, but flat at the limits themselves
     "hardtanh",
-    kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi),
+    kernel=lambda xp, x, lo, hi: _clip(xp, x, lo, hi),
     vjp=lambda g, x, lo, hi: mul(g, cast(logical_and(gt(x, lo), lt(x, hi)), dtype=g._a.dtype)),
 )
 
@@ -302,6 +302,12 @@ def _clamp_vjp(g: Any, x: Any, lo: Any, hi: Any) -> Any:
         below = le(x, hi)
         inside = below if inside is None else logical_and(inside, below)
     return mul(g, cast(inside, dtype=g._a.dtype))
+
+
+def _clip(xp: Any, x: Any, lo: Any, hi: Any) -> Any:
+    """NumPy has no clip for bfloat16, and computes it in float32."""
+    clipped = xp.clip(x, lo, hi)
+    return clipped if clipped.dtype == x.dtype else clipped.astype(x.dtype)
 
 
 def _cast_rule(x: Any, dtype: Any) -> Any:

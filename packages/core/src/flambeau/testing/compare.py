@@ -111,7 +111,7 @@ def _host(x: Any) -> np.ndarray:
 
 
 def _wide(x: np.ndarray) -> np.ndarray:
-    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64) if x.dtype.kind in "fcV" else x
+    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64) if x.dtype.kind in "fcVb" else x
 
 
 def _compare_elements(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bool, what: str, where: str) -> None:

@@ -68,7 +68,9 @@ def _values_of(case: OpCase, sample: Sample, arrays: list[np.ndarray]) -> None:
         expected = results(case.reference(*args, **kwargs))
     assert len(out) == len(expected), f"{len(out)} results where the reference has {len(expected)}"
     for got, want in zip(out, expected):
-        assert_close(_plain(got), np.asarray(want), rtol=case.rtol, atol=case.atol, equal_nan=True, check_dtype=False)
+        short = _plain(got).dtype.name in ("float32", "complex64")  # what integers become
+        tolerance = {"rtol": max(case.rtol, 1e-5), "atol": max(case.atol, 1e-6)} if short else {"rtol": case.rtol, "atol": case.atol}
+        assert_close(_plain(got), np.asarray(want), equal_nan=True, check_dtype=False, **tolerance)
 
 
 def _plain(x: Any) -> Any:
@@ -119,7 +121,10 @@ def dtypes(case: OpCase) -> None:
         if not any(spec.kind in "fc" for spec in sample.specs):
             continue
         wide = results(case.call(sample, tensors(sample, arrays)))
+        complex_ = any(spec.kind == "c" for spec in sample.specs)
         for dtype in case.dtypes:
+            if complex_ and dtype in _HALF:
+                continue  # there are no complex numbers of 16-bit parts
             _dtype_of(case, sample, arrays, wide, dtype)
 
 
