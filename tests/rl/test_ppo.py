@@ -22,7 +22,7 @@ SMALL = PPOConfig(n_steps=8, batch_size=16, n_epochs=2, net_arch=(8,))
 
 
 def small_agent(**changes):
-    config = PPOConfig(**{**{"n_steps": 8, "batch_size": 16, "n_epochs": 2, "net_arch": (8,)}, **changes})
+    config = PPOConfig(**{"n_steps": 8, "batch_size": 16, "n_epochs": 2, "net_arch": (8,), **changes})
     return PPO(vector(Scripted, 4), config, seed=1)
 
 
@@ -114,16 +114,16 @@ def test_a_time_limit_is_not_an_end(mode):
 @pytest.mark.parametrize(
     ("space", "steps", "least"),
     [
-        (Discrete(3), 3000, 0.95),
-        (Discrete(3, start=2), 3000, 0.95),
-        (MultiDiscrete([2, 3]), 4000, 0.95),
-        (MultiBinary(3), 4000, 0.95),
-        (Box(-1.0, 1.0, (1,)), 8000, -0.08),
+        (Discrete(3), 1500, 0.95),
+        (Discrete(3, start=2), 1500, 0.95),
+        (MultiDiscrete([2, 3]), 2500, 0.95),
+        (MultiBinary(3), 2500, 0.95),
+        (Box(-1.0, 1.0, (1,)), 5000, -0.02),
     ],
     ids=str,
 )
 def test_it_learns_to_answer(space, steps, least):
-    config = PPOConfig(n_steps=32, batch_size=64, n_epochs=10, learning_rate=3e-3, net_arch=(32,), gamma=0.0, log_std_init=-0.7)
+    config = PPOConfig(n_steps=16, batch_size=128, n_epochs=10, learning_rate=1e-2, net_arch=(32,), gamma=0.0, log_std_init=-0.7)
     agent = PPO(vector(lambda: Guess(space), 8), config)
     before = evaluate(agent, lambda: Guess(space), 200, seed=9, n_envs=20).mean_return
     agent.learn(steps)
@@ -134,14 +134,14 @@ def test_it_learns_to_answer(space, steps, least):
 def test_it_learns_to_balance():
     config = PPOConfig(learning_rate=1e-3, n_steps=32, batch_size=256, n_epochs=20, gae_lambda=0.8, gamma=0.98)
     agent = PPO(vector(lambda: gymnasium.make("CartPole-v1"), 8), config)
-    agent.learn(8000)
-    assert agent.evaluate(n_episodes=16, seed=0).mean_return > 120  # 22 for chance
+    agent.learn(5000)
+    assert agent.evaluate(n_episodes=16, seed=0).mean_return > 100  # chance: 22
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_every_autoreset_mode_trains(mode):
-    agent = PPO(vector(lambda: Guess(Discrete(2)), 8, mode), PPOConfig(n_steps=32, n_epochs=5, learning_rate=3e-3, net_arch=(16,)))
-    agent.learn(3000)
+    agent = PPO(vector(lambda: Guess(Discrete(2)), 8, mode), PPOConfig(n_steps=16, batch_size=128, learning_rate=1e-2, net_arch=(16,)))
+    agent.learn(1500)
     assert evaluate(agent, lambda: Guess(Discrete(2)), 100, seed=9, n_envs=10).mean_return > 0.95
 
 

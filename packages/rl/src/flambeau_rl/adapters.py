@@ -121,8 +121,10 @@ class Environments:
         return self.observations
 
     def step(self, actions: Array) -> Transition:
-        """Do one action `(N, ...)` in each environment. Raises EnvironmentFault for numbers that are not finite and shapes that are
-        wrong."""
+        """Do one action `(N, ...)` in each environment.
+
+        Raises EnvironmentFault for numbers that are not finite and shapes that are not the space's.
+        """
         self.steps += 1
         try:
             observations, rewards, terminated, truncated, infos = self.env.step(actions)

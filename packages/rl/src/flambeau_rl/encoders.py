@@ -32,7 +32,7 @@ class FlattenEncoder(nn.Module):
         self.offsets: Tensor | None
         choices = _choices(space)
         if choices is None:
-            self.size = int(np.prod(space.shape))
+            self.size = int(np.prod(space.shape or ()))
             self.register_buffer("offsets", None)
         else:
             counts, starts = choices

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
@@ -15,82 +15,70 @@ from flambeau_rl.spaces import unsupported
 Array = np.ndarray[Any, Any]
 
 
-class Head(Protocol):
+class Head(ABC):
     """An action space, seen from a policy.
 
-    `size` outputs for each row; actions are kept as `(N, *shape)` of `dtype`; `has_scale` says that the policy has a parameter `log_std`.
+    Attributes:
+        size: how many outputs of the network an action needs.
+        shape: of an action as it is kept; a batch is `(N, *shape)`.
+        dtype: likewise.
+        has_scale: whether the policy has a parameter `log_std`.
     """
 
-    size: int
-    shape: tuple[int, ...]
-    dtype: Any
-    has_scale: bool
+    dtype: Any = np.int64
+    has_scale = False
 
+    def __init__(self, size: int, shape: tuple[int, ...]) -> None:
+        self.size = size
+        self.shape = shape
+
+    @abstractmethod
     def distribution(self, outputs: Tensor, log_std: Tensor | None) -> Distribution:
         """What the outputs `(N, size)` mean."""
 
+    @abstractmethod
     def to_env(self, actions: Array) -> Array:
         """Kept actions as the environment takes them."""
 
 
-@dataclass(frozen=True)
-class DiscreteHead:
+class DiscreteHead(Head):
     """Logits of one choice."""
 
-    space: Discrete
-    shape = ()
-    dtype = np.int64
-    has_scale = False
-
-    @property
-    def size(self) -> int:
-        return int(self.space.n)
+    def __init__(self, space: Discrete) -> None:
+        super().__init__(int(space.n), ())
+        self.start = int(space.start)
 
     def distribution(self, outputs: Tensor, log_std: Tensor | None) -> Distribution:
         return Categorical(outputs)
 
     def to_env(self, actions: Array) -> Array:
-        return actions + self.space.start if self.space.start else actions
+        return actions + self.start if self.start else actions
 
 
-@dataclass(frozen=True)
-class MultiDiscreteHead:
+class MultiDiscreteHead(Head):
     """Logits of several choices, one after the other."""
 
-    space: MultiDiscrete
-    dtype = np.int64
-    has_scale = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.space.nvec.size,)
-
-    @property
-    def size(self) -> int:
-        return int(self.space.nvec.sum())
+    def __init__(self, space: MultiDiscrete) -> None:
+        self.counts: list[int] = space.nvec.reshape(-1).tolist()
+        self.space = space
+        super().__init__(sum(self.counts), (len(self.counts),))
 
     def distribution(self, outputs: Tensor, log_std: Tensor | None) -> Distribution:
-        return MultiCategorical(outputs, self.space.nvec.reshape(-1).tolist())
+        return MultiCategorical(outputs, self.counts)
 
     def to_env(self, actions: Array) -> Array:
         return (actions.reshape(-1, *self.space.shape) + self.space.start).astype(self.space.dtype)
 
 
-@dataclass(frozen=True)
-class MultiBinaryHead:
+class MultiBinaryHead(Head):
     """Logits of yes-or-no choices."""
 
-    space: MultiBinary
     dtype = np.float32
-    has_scale = False
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.size,)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.space.shape))
+    def __init__(self, space: MultiBinary) -> None:
+        self.space = space
+        size = int(np.prod(space.shape))
+        super().__init__(size, (size,))
 
     def distribution(self, outputs: Tensor, log_std: Tensor | None) -> Distribution:
         return Bernoulli(outputs)
@@ -99,21 +87,16 @@ class MultiBinaryHead:
         return actions.reshape(-1, *self.space.shape).astype(self.space.dtype)
 
 
-@dataclass(frozen=True)
-class BoxHead:
+class BoxHead(Head):
     """Means of normal numbers. The environment gets them clipped to the space's bounds; the policy remembers what it drew."""
 
-    space: Box
     dtype = np.float32
     has_scale = True
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.size,)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.space.shape))
+    def __init__(self, space: Box) -> None:
+        self.space = space
+        size = int(np.prod(space.shape))
+        super().__init__(size, (size,))
 
     def distribution(self, outputs: Tensor, log_std: Tensor | None) -> Distribution:
         assert log_std is not None

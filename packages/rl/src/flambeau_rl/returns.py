@@ -1,8 +1,7 @@
 """Returns and advantages, written once for every agent.
 
 Shapes: T steps of N environments, `(T, N)`, as in a rollout. Each function takes NumPy arrays or tensors and gives back the same kind; it
-is
-plain arithmetic, so with tensors it can be captured like any other computation.
+is plain arithmetic, so with tensors it can be captured like any other computation.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ _BIT_GENERATORS = {
 
 def _generator(state: Mapping[str, Any]) -> np.random.Generator:
     try:
-        bits = _BIT_GENERATORS[state["bit_generator"]]()
+        bits: Any = _BIT_GENERATORS[state["bit_generator"]]()
         bits.state = state
     except (KeyError, TypeError, ValueError) as error:
         raise NoSnapshot(explain("environment", expected="the state of a NumPy generator", got=repr(error))) from None

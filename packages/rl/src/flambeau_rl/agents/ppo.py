@@ -2,8 +2,7 @@
 
 Schulman, Wolski, Dhariwal, Radford and Klimov 2017, "Proximal policy optimization algorithms" (arXiv 1707.06347), with the details that
 Stable-Baselines3 has: orthogonal weights, advantages normalised in each minibatch, gradients clipped, Adam with eps 1e-5, and time limits
-that
-are not taken for ends ("The 37 implementation details of proximal policy optimization", Huang et al. 2022, describes them all).
+that are not taken for ends ("The 37 implementation details of proximal policy optimization", Huang et al. 2022, describes them all).
 
 In short: play `n_steps` steps in every environment with the policy as it is; estimate how much better each action was than expected (GAE);
 then, for `n_epochs` passes over these steps in minibatches, make good actions likelier and bad ones rarer, but stop pushing an action whose
@@ -12,8 +11,9 @@ probability has changed by more than `clip_range` already. Repeat.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -31,11 +31,22 @@ from flambeau_rl.schedules import schedule
 Array = np.ndarray[Any, Any]
 
 
+class Acted(NamedTuple):
+    """What `act` decided, until `observe` is told what came of it."""
+
+    observations: Array
+    actions: Array
+    log_probs: Array
+    values: Array
+
+
 @dataclass(frozen=True)
 class PPOConfig:
-    """The settings of PPO. Every default is that of Stable-Baselines3 2.9 (`stable_baselines3/ppo/ppo.py`); where it goes back to the
-    paper,
-    to table 3 (MuJoCo) of it, that is said. A schedule is a number, or text such as "lin_2.5e-4", which falls linearly to 0."""
+    """The settings of PPO.
+
+    Every default is that of Stable-Baselines3 2.9 (`stable_baselines3/ppo/ppo.py`); where it is also that of the paper (table 3, MuJoCo),
+    its line says so. A schedule is a number, or text such as "lin_2.5e-4", which falls linearly to 0.
+    """
 
     learning_rate: Annotated[float | str, "step size of Adam, a schedule; the paper's"] = 3e-4
     n_steps: Annotated[int, "steps of each environment between two updates; the paper's horizon"] = 2048
@@ -89,7 +100,7 @@ class PPO(Agent):
         self.weights = list(self.model.parameters())
         self.optimizer = Adam(self.weights, lr=1.0, eps=config.adam_eps)  # the schedule sets lr before each update
         self.buffer: RolloutBuffer | None = None
-        self._acted: tuple[Array, ...] | None = None
+        self._acted: Acted | None = None
 
     # Collecting
 
@@ -98,17 +109,17 @@ class PPO(Agent):
         distribution, values = self.model(self.tensor(observations))
         actions = distribution.sample(self.random.generator)
         log_probs = distribution.log_prob(actions)
-        self._acted = (observations, _array(actions), _array(log_probs), _array(values))
-        return self.model.head.to_env(self._acted[1])
+        self._acted = Acted(observations, _array(actions), _array(log_probs), _array(values))
+        return self.model.head.to_env(self._acted.actions)
 
     def observe(self, transition: Transition) -> bool:
         if self._acted is None:
             raise ArgumentError(explain("PPO.observe", expected="a call of act before each call", got="none"))
         if self.buffer is None:
-            self.buffer = self._new_buffer()
-        self.step += len(transition.rewards)
+            self.buffer = self._new_buffer(len(transition.rewards))
         self.buffer.add(*self._acted, self._with_cut_off_values(transition), transition.ended, transition.valid)
         self._acted = None
+        self.step += len(transition.rewards)
         if not self.buffer.full:
             return False
         self.buffer.finish(self._values(transition.observations), gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
@@ -116,9 +127,8 @@ class PPO(Agent):
         self.buffer.clear()
         return True
 
-    def _new_buffer(self) -> RolloutBuffer:
+    def _new_buffer(self, n_envs: int) -> RolloutBuffer:
         space, head = self.spaces.observation, self.model.head
-        n_envs = len(self._acted[0])
         return RolloutBuffer(self.config.n_steps, n_envs, (space.shape or (), space.dtype), (head.shape, head.dtype))
 
     def _with_cut_off_values(self, transition: Transition) -> Array:
@@ -156,7 +166,7 @@ class PPO(Agent):
         means = {name: float(np.mean([row[name].item() for row in numbers])) for name in numbers[0]}
         return {**means, "explained_variance": _explained_variance(batch), "lr": lr}
 
-    def _passes(self, batch: Batch) -> Any:
+    def _passes(self, batch: Batch) -> Iterator[Batch]:
         for _ in range(self.config.n_epochs):
             yield from minibatches(batch, self.config.batch_size, self.random.generator)
 

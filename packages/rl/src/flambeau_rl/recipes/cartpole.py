@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, Any
 
 import gymnasium
 
@@ -64,7 +64,7 @@ class Show(Callback):
 
     def on_epoch_end(self, loop: Loop) -> None:
         total = loop.total_steps or loop.step
-        shown = {name: loop.metrics[name] for name in ("mean_return", "eval_return", "policy_loss", "value_loss")}
+        shown: dict[str, Any] = {name: loop.metrics[name] for name in ("mean_return", "eval_return", "policy_loss", "value_loss")}
         self.context.report(min(loop.step, total), total, **shown)
 
 
