@@ -142,7 +142,10 @@ def test_gradients_through_and_inside(name):
     assert gradcheck(lambda x, w: vmap(grad(total, (0, 1)), (0, None))(x, w), (x, w), fast_mode=True)
     same(vmap(jacrev(f), (0, None))(x, w), loop(lambda a: jacrev(f)(a, w), x))
     same(vmap(jacfwd(f), (0, None))(x, w), loop(lambda a: jacrev(f)(a, w), x))
-    same(vmap(grad(lambda a, w: grad(total)(a, w).sum()), (0, None))(x, w), loop(lambda a: grad(lambda a, w: grad(total)(a, w).sum())(a, w), x))
+    same(
+        vmap(grad(lambda a, w: grad(total)(a, w).sum()), (0, None))(x, w),
+        loop(lambda a: grad(lambda a, w: grad(total)(a, w).sum())(a, w), x),
+    )
 
 
 def test_detach_and_no_grad_inside():
@@ -312,7 +315,14 @@ def test_nested_randomness():
 # -- what cannot be done ----------------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "f",
-    [lambda a: a.item(), lambda a: a.tolist(), lambda a: a.numpy(), lambda a: float(a), lambda a: a if a > 0 else -a, lambda a: range(int(a))],
+    [
+        lambda a: a.item(),
+        lambda a: a.tolist(),
+        lambda a: a.numpy(),
+        lambda a: float(a),
+        lambda a: a if a > 0 else -a,
+        lambda a: range(int(a)),
+    ],
 )
 def test_values_of_one_example(f):
     with pytest.raises(ArgumentTypeError, match="flambeau.where"):

@@ -92,7 +92,14 @@ UNARY = [
     unary("logit", sp.logit, 0.1, 0.9, half=5, extra=[sample(floats(2, 3), eps=0.2)], fn=lambda x, eps=None: fb.logit(x, eps))
     if False
     else unary("logit", sp.logit, 0.1, 0.9, half=5),
-    unary("mvlgamma", lambda x, p=2: sp.multigammaln(x, 2) if x.ndim == 0 else _multigammaln(x), 1.0, 4.0, fn=lambda x: fb.mvlgamma(x, 2), half=3),
+    unary(
+        "mvlgamma",
+        lambda x, p=2: sp.multigammaln(x, 2) if x.ndim == 0 else _multigammaln(x),
+        1.0,
+        4.0,
+        fn=lambda x: fb.mvlgamma(x, 2),
+        half=3,
+    ),
     unary("nan_to_num", np.nan_to_num),
     *[unary(n, np.negative, extra=COMPLEX + [sample(ints(2, 3))]) for n in ("neg", "negative")],
     unary("polygamma", lambda x: sp.polygamma(1, x), *POSITIVE, fn=lambda x: fb.polygamma(1, x)),
@@ -237,10 +244,19 @@ CHOOSING = [
     OpCase(
         "lerp",
         fb.lerp,
-        [sample(floats(2, 3), floats(3), 0.3), sample(floats(2, 3), floats(2, 3), 0.8), sample(floats(2), floats(2), floats(2, low=0, high=1))],
+        [
+            sample(floats(2, 3), floats(3), 0.3),
+            sample(floats(2, 3), floats(2, 3), 0.8),
+            sample(floats(2), floats(2), floats(2, low=0, high=1)),
+        ],
         reference=lambda x, y, w: x + w * (y - x),
     ),
-    OpCase("addcmul", fb.addcmul, [sample(floats(2, 3), floats(3), floats(2, 1), value=0.5)], reference=lambda x, a, b, value: x + value * a * b),
+    OpCase(
+        "addcmul",
+        fb.addcmul,
+        [sample(floats(2, 3), floats(3), floats(2, 1), value=0.5)],
+        reference=lambda x, a, b, value: x + value * a * b,
+    ),
     OpCase(
         "addcdiv",
         fb.addcdiv,

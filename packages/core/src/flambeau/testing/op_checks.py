@@ -133,7 +133,11 @@ def _dtype_of(case: OpCase, sample: Sample, arrays: list[np.ndarray], wide: list
     inputs = tensors(sample, arrays, dtype)
     out = results(case.call(sample, inputs))
     if d.is_floating_point:
-        exact = results(case.call(sample, [t.to(named("float64")) if t.is_floating_point() else t for t in inputs])) if d.itemsize == 2 else wide
+        exact = (
+            results(case.call(sample, [t.to(named("float64")) if t.is_floating_point() else t for t in inputs]))
+            if d.itemsize == 2
+            else wide
+        )
     else:
         exact = wide
     for got, want in zip(out, exact):
