@@ -121,6 +121,7 @@ recipe = Recipe(
     Config,
     run,
     "PPO balances the pole of CartPole-v1 (mean return of 475 or more out of 500 counts as solved).",
+    threads=1,  # products of 256 rows: sharing them between cores costs more than it brings
     next_steps=(
         "watch runs/cartpole/episode.gif, and see how it got there in runs/cartpole/learning_curve.png and metrics.csv",
         "flambeau fit cartpole --seed 1 --out runs/cartpole-1        another seed",

@@ -81,6 +81,7 @@ recipe = Recipe(
     Config,
     run,
     "A small convolutional net learns the optical digits.",
+    threads=1,
     next_steps=[
         "look at learning_curve.png and mistakes.png, in the run's directory",
         "flambeau fit digits --seed 1 --set width=32 --out runs/digits-wide",
