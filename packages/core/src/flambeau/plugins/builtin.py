@@ -6,7 +6,6 @@ from flambeau.cli.commands import COMMANDS
 from flambeau.plugins.register import Register
 from flambeau.plugins.specs import hookimpl
 
-
 _CALLBACKS = {
     "checkpoint": ("Checkpoint", "Saves a run so that it can go on, bit for bit."),
     "early_stopping": ("EarlyStopping", "Ends a run when a metric no longer improves."),
