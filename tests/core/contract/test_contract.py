@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flambeau.testing import check
-from tests.core.contract import pointwise_cases
+from tests.core.contract import pointwise_cases, reduction_cases
 
-TABLES = [pointwise_cases]
+TABLES = [pointwise_cases, reduction_cases]
 CASES = {case.name: case for table in TABLES for case in table.CASES}
 
 
