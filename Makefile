@@ -67,6 +67,7 @@ import-time: $(VENV)/tools ## `import flambeau` stays light
 
 coverage: $(VENV)/tools ## docs/coverage.md agrees with the code
 	$(PY) -m tools.coverage --check
+	$(PY) -m benchmarks.tables --check
 
 docs: $(VENV)/tools ## run the examples in docstrings and in the documents
 	$(ONE_THREAD) $(PYTEST) --doctest-modules $(SOURCES) tests/docs
@@ -75,8 +76,10 @@ fix: $(VENV)/tools ## format and apply lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed ## speed, as ratios to PyTorch where it is installed
-	$(BIN)/flambeau bench
+bench: $(VENV)/installed ## speed, as ratios to PyTorch where it is installed; the results go into the README
+	$(PY) -m benchmarks.small_ops
+	$(PY) -m benchmarks.import_time
+	$(PY) -m benchmarks.tables
 
 lock: ## resolve the newest versions again and write constraints.txt
 	./tools/lock.sh $(PYTHON)

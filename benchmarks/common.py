@@ -17,7 +17,9 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results"
 
 
-def paired(ours: Callable[[], Any], theirs: Callable[[], Any] | None, *, rounds: int = 15, seconds: float = 0.02) -> tuple[float, float | None]:
+def paired(
+    ours: Callable[[], Any], theirs: Callable[[], Any] | None, *, rounds: int = 15, seconds: float = 0.02
+) -> tuple[float, float | None]:
     """The best time of each in seconds per call, measured in turns so that a slow moment of the machine hits both."""
     counts = [_count(f, seconds) if f else 0 for f in (ours, theirs)]
     best = [float("inf"), float("inf")]
@@ -53,12 +55,25 @@ def machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         model = next((line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), model)
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version(), "numpy": np.__version__}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
 
 
 def report(name: str, rows: list[dict[str, Any]], extra: dict[str, Any] | None = None) -> None:
     """Print a table and JSON, and keep the JSON as the latest result."""
-    result = {"benchmark": name, "date": datetime.date.today().isoformat(), "machine": machine(), "peaks": peaks(), **(extra or {}), "rows": rows}
+    result = {
+        "benchmark": name,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "peaks": peaks(),
+        **(extra or {}),
+        "rows": rows,
+    }
     columns = list(rows[0])
     widths = [max(len(c), *(len(_cell(r[c])) for r in rows)) for c in columns]
     print("  ".join(c.ljust(w) for c, w in zip(columns, widths)))

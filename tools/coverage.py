@@ -1,6 +1,7 @@
 """Which of the names that public PyTorch programs use does Flambeau have? Writes docs/coverage.md; with --check, only compares.
 
-`tools/data/torch_names.csv` lists the names with the number of files that use each. A name with `~` is used as a method of something that may
+`tools/data/torch_names.csv` lists the names with the number of files that use each. A name with `~` is used as a method of something that
+may
 be a tensor or not (`values~`); `A|B.name` is a method of either.
 """
 
@@ -108,7 +109,8 @@ def table() -> tuple[str, list[str]]:
     lines = [
         "# Names of PyTorch, and which of them are here",
         "",
-        f"Made by `python -m tools.coverage` from the code and from `tools/data/torch_names.csv`: names that at least {NEEDED} public PyTorch programs use.",
+        f"Made by `python -m tools.coverage` from the code and from `tools/data/torch_names.csv`: names that at "
+        f"least {NEEDED} public PyTorch programs use.",
         "",
         "| namespace | names | here | missing |",
         "|---|---|---|---|",

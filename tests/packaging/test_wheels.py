@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("core", "vision", "audio", "text", "rl")
-CORE = {"flambeau", "numpy", "ml-dtypes", "pluggy", "click", "rich", "safetensors", "markdown-it-py", "mdurl", "pygments"}
+CORE = {"flambeau", "numpy", "ml-dtypes", "pluggy", "click", "rich", "safetensors", "threadpoolctl", "markdown-it-py", "mdurl", "pygments"}
 NEEDS = {
     "vision": {"flambeau-vision", "pillow"},
     "audio": {"flambeau-audio", "soundfile", "cffi", "pycparser", "typing-extensions"},

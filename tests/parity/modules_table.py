@@ -125,7 +125,18 @@ POOLS = [
     case("MaxUnpool2d", 2, (1, 1, 2, 2), np.array([[[[0, 3], [9, 14]]]])),
     case("MaxUnpool3d", 2, (1, 1, 1, 2, 2), np.array([[[[[0, 3], [9, 14]]]]])),
     case("FractionalMaxPool2d", 2, (1, 2, 7, 8), output_size=(3, 4), _random_samples=rng.uniform(size=(1, 2, 2))),
+    case(
+        "FractionalMaxPool2d",
+        ((3, 2),),
+        (2, 7, 9),
+        output_ratio=(0.5, 0.7),
+        return_indices=True,
+        _random_samples=rng.uniform(size=(1, 2, 2)),
+    ),
     case("FractionalMaxPool3d", 2, (1, 2, 7, 8, 6), output_ratio=0.5, _random_samples=rng.uniform(size=(1, 2, 3))),
+    case(
+        "FractionalMaxPool3d", 2, (2, 2, 5, 4, 6), output_size=(1, 2, 4), return_indices=True, _random_samples=rng.uniform(size=(2, 2, 3))
+    ),
 ]
 
 NORMS = [

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent))
+from tests.parity.agreement import agree, arrays
 
-from agreement import agree, arrays  # noqa: E402
+torch = pytest.importorskip("torch")
 
 NORMS = (None, "ortho", "forward")
 
@@ -77,6 +73,13 @@ def test_windows(name: str, n: int) -> None:
     agree(torch, lambda t: [getattr(t, f"{name}_window")(n), getattr(t, f"{name}_window")(n, False, dtype=t.float64)], rtol=1e-6, atol=1e-7)
 
 
+ISTFT = [
+    dict(n_fft=16),
+    dict(n_fft=16, hop_length=5, length=48),
+    dict(n_fft=15, hop_length=4, win_length=9, normalized=True),
+    dict(n_fft=16, length=70),
+    dict(n_fft=16, onesided=False),
+]
 STFT = [
     dict(n_fft=16),
     dict(n_fft=16, hop_length=5, center=False),
@@ -97,8 +100,7 @@ def test_stft(options: dict, shape: tuple) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The length of signal")
-@pytest.mark.parametrize("options", [dict(n_fft=16), dict(n_fft=16, hop_length=5, length=48), dict(n_fft=15, hop_length=4, win_length=9, normalized=True),
-                                     dict(n_fft=16, length=70), dict(n_fft=16, onesided=False)])  # fmt: skip
+@pytest.mark.parametrize("options", ISTFT)
 @pytest.mark.parametrize("shape", [(50,), (2, 50)])
 def test_istft(options: dict, shape: tuple) -> None:
     x = arrays(shape)[0]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent))
+from tests.parity.agreement import agree, arrays
 
-from agreement import agree, arrays  # noqa: E402
+torch = pytest.importorskip("torch")
 
 
 def spd(x):

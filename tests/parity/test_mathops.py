@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent))
+from tests.parity.agreement import agree, arrays
 
-from agreement import agree, arrays  # noqa: E402
+torch = pytest.importorskip("torch")
 
 RNG = np.random.default_rng(3)
 TIES = RNG.integers(0, 4, (3, 7, 5)).astype("f8")

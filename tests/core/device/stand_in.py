@@ -1,4 +1,5 @@
-"""A module with CuPy's interface on NumPy's arrays, strict in CuPy's way: NumPy arrays and CuPy arrays do not mix, and results are always arrays.
+"""A module with CuPy's interface on NumPy's arrays, strict in CuPy's way: NumPy arrays and CuPy arrays do not mix, and results are always
+arrays.
 
 It lets every branch for CUDA devices run on a machine without a GPU.
 """
@@ -118,7 +119,7 @@ def _up(v: Any, where: int) -> Any:
     if isinstance(v, (np.ndarray, np.generic)):
         made = np.asarray(v).view(ndarray)
         made._device = where
-        made.base  # the first view of a new memory is its owner
+        _ = made.base  # the first view of a new memory is its owner
         return made
     return [_up(x, where) for x in v] if isinstance(v, list) else v
 

@@ -113,3 +113,22 @@ def test_hooks_are_copied_with_the_module():
     m = nn.Identity()
     m.register_forward_hook(lambda module, args, out: out + 1)
     assert copy.deepcopy(m)(fb.tensor(1)).item() == 2
+
+
+def test_in_place_writes_behind_hooks_keep_their_gradients():
+    class Halves(nn.Module):
+        def forward(self, x):
+            return x.mul_(0.5)
+
+    def gradient(hooked):
+        m, seen = Halves(), []
+        if hooked:
+            m.register_full_backward_hook(lambda module, gi, go: seen.append((gi[0].tolist(), go[0].tolist())))
+        x = fb.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+        h = x * x
+        out = m(h).relu_()
+        (h * out).sum().backward()
+        return x.grad.tolist(), h.tolist(), seen
+
+    plain, hooked = gradient(False), gradient(True)
+    assert plain[:2] == hooked[:2] and len(hooked[2]) == 1

@@ -70,11 +70,30 @@ def test_the_array_api_names():
     xp = t.__array_namespace__()
     assert xp.sum(t, axis=0).tolist() == [3, 5, 7] and xp.mean(t, axis=1, keepdims=True).shape == (2, 1)
     assert xp.asarray([1, 2]).tolist() == [1, 2] and xp.concat([t, t], 0).shape == (4, 3)
-    for name in ("pi", "e", "inf", "nan", "newaxis", "float32", "int64", "bool", "zeros", "ones", "arange", "linspace", "eye", "full", "empty", "meshgrid"):
+    for name in (
+        "pi",
+        "e",
+        "inf",
+        "nan",
+        "newaxis",
+        "float32",
+        "int64",
+        "bool",
+        "zeros",
+        "ones",
+        "arange",
+        "linspace",
+        "eye",
+        "full",
+        "empty",
+        "meshgrid",
+    ):
         assert hasattr(xp, name), name
 
 
-@pytest.mark.parametrize("d", [fb.float32, fb.float64, fb.float16, fb.bfloat16, fb.int8, fb.int64, fb.uint8, fb.bool, fb.complex64], ids=repr)
+@pytest.mark.parametrize(
+    "d", [fb.float32, fb.float64, fb.float16, fb.bfloat16, fb.int8, fb.int64, fb.uint8, fb.bool, fb.complex64], ids=repr
+)
 def test_pickling_and_copying(d):
     t = fb.tensor([[0, 1], [1, 0]]).to(d)
     for made in (pickle.loads(pickle.dumps(t)), copy.copy(t), copy.deepcopy(t)):

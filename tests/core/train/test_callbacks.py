@@ -231,6 +231,16 @@ def test_a_learning_curve_is_drawn(tmp_path):
         assert image.size[1] * 2 == two_panels[1]
 
 
+def test_a_curve_over_steps(tmp_path):
+    pytest.importorskip("matplotlib")
+
+    def draw(**options):
+        trainer([Script(1.0, 2.0), LearningCurve(tmp_path / "curve.png", **options)]).fit(batches(3), batches(1), epochs=2)
+        return (tmp_path / "curve.png").read_bytes()
+
+    assert draw() == draw(x="epoch") != draw(x="step")
+
+
 def test_a_resumed_curve_is_whole(tmp_path):
     pytest.importorskip("matplotlib")
 

@@ -12,7 +12,6 @@ from flambeau import nn, optim
 from flambeau.base.errors import ArgumentError
 from flambeau.data import DataLoader, TensorDataset
 from flambeau.train import Callback, Checkpoint, Interrupted, Trainer
-
 from tests.core.train.support import Recorder, batches, mse, trainer, weights
 
 
@@ -103,35 +102,29 @@ def test_gradients_are_clipped():
     assert float(loop.grad_norm) > 0.1
 
 
-class Scheduler:
-    """Counts its steps."""
-
-    def __init__(self):
-        self.steps = []
-
-    def step(self):
-        self.steps.append("step")
-
-
-class Plateau(Scheduler):
-    """As ReduceLROnPlateau: it must be told a number."""
-
-    def step(self, metrics):
-        self.steps.append(metrics)
+@pytest.mark.parametrize(("every", "count"), [("epoch", 3), ("batch", 9)])
+def test_schedulers_step_when_they_should(every, count):
+    loop = trainer()
+    scheduler = optim.lr_scheduler.ExponentialLR(loop.optimizer, gamma=0.5)
+    loop = Trainer(loop.model, loop.optimizer, mse, scheduler=scheduler, schedule_every=every)
+    loop.fit(batches(3), epochs=3)
+    assert loop.optimizer.param_groups[0]["lr"] == 0.05 * 0.5**count
 
 
-def test_schedulers_step_when_they_should():
-    for every, count in (("epoch", 2), ("batch", 6)):
-        scheduler = Scheduler()
-        trainer(scheduler=scheduler, schedule_every=every).fit(batches(3), epochs=2)
-        assert len(scheduler.steps) == count
-    plateau = Plateau()
-    loop = trainer(scheduler=plateau)
-    loop.fit(batches(3))
-    loop.fit(batches(3), batches(2, seed=1), epochs=2)
-    assert plateau.steps[1] == loop.metrics["val_loss"] != loop.metrics["loss"]
+def test_a_plateau_is_looked_for_in_the_validation():
+    class Plateau(optim.lr_scheduler.ReduceLROnPlateau):
+        def step(self, metrics, epoch=None):
+            seen.append(metrics)
+            super().step(metrics)
+
+    seen: list[float] = []
+    loop = trainer()
+    loop = Trainer(loop.model, loop.optimizer, mse, scheduler=Plateau(loop.optimizer))
+    first = loop.fit(batches(3))
+    second = loop.fit(batches(3), batches(2, seed=1), epochs=2)
+    assert seen == [first["loss"], second["val_loss"]]
     with pytest.raises(ArgumentError, match='expected schedule_every "epoch" or "batch", got \'step\''):
-        trainer(scheduler=plateau, schedule_every="step")
+        trainer(schedule_every="step")
 
 
 def test_max_steps_ends_in_the_middle_of_an_epoch():

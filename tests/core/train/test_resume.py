@@ -36,14 +36,9 @@ SCRIPT = textwrap.dedent("""
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.first, self.second = nn.Linear(3, 8), nn.Linear(8, 1)
-            self.register_buffer("seen", fb.zeros(()))
+            self.layers = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 1))
         def forward(self, x):
-            x = self.first(x).relu()
-            if self.training:
-                x = x * (fb.rand(x.shape) > 0.5)  # dropout
-                self.seen += 1
-            return self.second(x)
+            return self.layers(x)
 
     class Kill(Callback):
         def on_batch_end(self, loop):
@@ -63,17 +58,6 @@ SCRIPT = textwrap.dedent("""
         def on_batch_end(self, loop):
             random.random(), np.random.rand()
 
-    class Scheduler:
-        def __init__(self, optimizer):
-            self.optimizer, self.count = optimizer, 0
-        def step(self):
-            self.count += 1
-            self.optimizer.param_groups[0]["lr"] = 0.01 / (1 + 0.1 * self.count)
-        def state_dict(self):
-            return {"count": self.count}
-        def load_state_dict(self, state):
-            self.count = state["count"]
-
     if __name__ == "__main__":
         random.seed(1), np.random.seed(2), fb.manual_seed(3)
         os.makedirs(folder, exist_ok=True)
@@ -83,8 +67,9 @@ SCRIPT = textwrap.dedent("""
         check = DataLoader(Points(), batch_size=8, num_workers=workers, persistent_workers=workers > 0)
         callbacks = [Kill(), Noise(), CSVLogger(folder + "/metrics.csv", every_steps=3), EarlyStopping(patience=9),
                      Checkpoint(folder, every_steps=4, best="val_loss")]
-        trainer = Trainer(model, optimizer, lambda output, target: (output - target).square().mean(), callbacks=callbacks,
-                          scheduler=Scheduler(optimizer), schedule_every="batch", clip_norm=1.0)
+        scheduler = optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=21)
+        trainer = Trainer(model, optimizer, nn.MSELoss(), callbacks=callbacks,
+                          scheduler=scheduler, schedule_every="batch", clip_norm=1.0)
         trainer.fit(loader, check, epochs=3, accumulate=2, resume=folder)
         fb.serialization.save(trainer.state_dict(), folder + "/last.safetensors")
 """)

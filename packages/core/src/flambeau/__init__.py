@@ -140,7 +140,8 @@ __getattr__, __dir__ = _lazy_attributes(
         "cuda",
         "cpu",
         "accelerator",
+        "func",
     },
     {"vision", "audio", "text", "rl"},
-    {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load"},
+    {"save": "flambeau.serialization:save", "load": "flambeau.serialization:load", "vmap": "flambeau.autograd.vmap:vmap"},
 )

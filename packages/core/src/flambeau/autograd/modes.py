@@ -19,6 +19,11 @@ class Modes(threading.local):
     inference: bool = False
     anomaly: bool = False
     check_nan: bool = True
+    hooks: tuple[tuple[Any, Any], ...] = ()  # pack and unpack hooks for saved values, the innermost last
+    hooks_refused: str | None = None  # why hooks may not be used here
+    watched: bool = False  # anomaly detection or hooks: the one switch that recording looks at
+    vmap: int = 0  # how many vmaps are running
+    task: Any = None  # the backward pass that is running
 
 
 mode = Modes()
@@ -143,6 +148,15 @@ class detect_anomaly(_Switch):
     def __init__(self, check_nan: bool = True) -> None:
         super().__init__(anomaly=True, check_nan=check_nan)
 
+    def __enter__(self) -> Any:
+        super().__enter__()
+        mode.watched = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        mode.watched = mode.anomaly or bool(mode.hooks)
+
 
 class set_detect_anomaly(detect_anomaly):
     """Switch anomaly detection on or off, at once as a call, or for a block."""
@@ -150,8 +164,10 @@ class set_detect_anomaly(detect_anomaly):
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         _Switch.__init__(self, anomaly=bool(mode), check_nan=check_nan)
         self._before = {name: getattr(globals()["mode"], name) for name in self._values}
+        current = globals()["mode"]
         for name, value in self._values.items():
-            setattr(globals()["mode"], name, value)
+            setattr(current, name, value)
+        current.watched = current.anomaly or bool(current.hooks)
 
     def __enter__(self) -> Any:
         self._saved.append(self._before)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import itertools
-import traceback
 from typing import Any
 
+from flambeau.autograd.hooks import Hooks, hooks_of, put
 from flambeau.autograd.modes import mode
+from flambeau.autograd.saved import Packed, watch
 from flambeau.base.errors import GradientError, explain
 from flambeau.primitives.bind import state
+from flambeau.primitives.elementwise import real
 from flambeau.primitives.movement import sum_to
 from flambeau.primitives.prim import DTYPES, OUT, Prim
 from flambeau.primitives.value import Value, storage_of
@@ -24,11 +26,18 @@ _NOTHING: dict[str, Any] = {}
 class Node:
     """What a differentiable value comes from. `parents[i]` is the node of input i, or None where no gradient flows."""
 
-    __slots__ = ("__weakref__", "hooks", "parents", "seq", "trace")
+    __slots__ = ("__weakref__", "hooks", "notes", "parents", "seq", "trace")
     parents: tuple[Node | None, ...]
     seq: int
-    hooks: Any
+    hooks: Hooks | None
+    notes: dict[str, Any] | None
     trace: str | None
+    fresh = False  # whether the gradients that `apply` returns are new tensors, which nobody else holds
+
+    def __init__(self, parents: tuple[Node | None, ...]) -> None:
+        self.parents = parents
+        self.seq = _next()
+        self.hooks = self.notes = self.trace = None
 
     def apply(self, g: Any, needed: Any) -> Any:
         """Gradients for the parents, given that of the output; with `needed`, a set of nodes, others may be skipped."""
@@ -50,11 +59,21 @@ class Node:
         """The parents, with the output of theirs that was used."""
         return tuple((p.parents[0], p.index) if isinstance(p, Pick) else (p, 0) for p in self.parents)
 
-    def register_hook(self, hook: Any) -> Any:
-        """Call `hook(grad)` with the gradient that reaches this node; a value it returns replaces the gradient."""
-        from flambeau.autograd.hooks import add_hook
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dict for whatever a program wants to note at this node."""
+        notes = self.notes
+        if notes is None:
+            notes = self.notes = {}
+        return notes
 
-        return add_hook(self, hook)
+    def register_hook(self, hook: Any) -> Any:
+        """Call `hook(grad_inputs, grad_outputs)` after this node ran; a tuple it returns replaces the gradients of the inputs."""
+        return put(hooks_of(self).post, hook)
+
+    def register_prehook(self, hook: Any) -> Any:
+        """Call `hook(grad_outputs)` before this node runs; a tuple it returns replaces the gradients of the outputs."""
+        return put(hooks_of(self).pre, hook)
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
@@ -66,7 +85,7 @@ class AccumulateGrad(Node):
     __slots__ = ("after", "grad", "variable")
 
     def __init__(self, variable: Any, grad: Any = None) -> None:
-        self.parents, self.seq, self.hooks, self.trace = (), _next(), None, None
+        super().__init__(())
         self.grad = grad
         self.after: Any = None
         self.variable = variable  # a weak reference to the leaf
@@ -82,7 +101,8 @@ class PrimNode(Node):
     versions: Any
     shapes: Any
     dtypes: Any
-    out: Any  # (array or arrays, storage, version) where a derivative needs the output
+    out: Any  # (array or arrays, storage, version) where a derivative needs the output; packed: a list
+    fresh = True
 
     def apply(self, g: Any, needed: Any) -> Any:
         prim = self.prim
@@ -109,7 +129,7 @@ class PrimNode(Node):
             raise released(self)
         x = saved[i]
         if not isinstance(x, Value):
-            return x
+            return x.restore(self.parents[i]) if type(x) is Packed else x
         if x._st is not None and x._st.version != self.versions[i]:
             raise changed(self, x, self.versions[i])
         if x._node is not self.parents[i]:
@@ -122,6 +142,9 @@ class PrimNode(Node):
         """The output as it was."""
         if self.out is None:
             raise released(self)
+        if type(self.out) is list:
+            arrays = tuple([packed.restore(None)._a for packed in self.out])
+            return self.rewrap(arrays if isinstance(self, MultiNode) else arrays[0])
         array, st, version = self.out
         if st is not None and st.version != version:
             raise changed(self, self.rewrap(array), version, st.version)
@@ -147,6 +170,20 @@ class PrimNode(Node):
 
     def name(self) -> str:
         return "".join(p.capitalize() for p in self.prim.name.split("_")) + "Backward"
+
+
+class ComplexNode(PrimNode):
+    """The node of a primitive with a complex output, whose inputs may be real: their gradients are real too."""
+
+    __slots__ = ()
+
+    def apply(self, g: Any, needed: Any) -> Any:
+        grads = super().apply(g, needed)
+        kinds = self.dtypes
+        return [
+            real(gi) if gi is not None and d is not None and d.kind != "c" and gi._a.dtype.kind == "c" else gi
+            for gi, d in zip(grads, kinds, strict=True)
+        ]
 
 
 class MultiNode(PrimNode):
@@ -187,10 +224,10 @@ def merge_parts(old: list[Any], new: list[Any]) -> list[Any]:
 class Pick(Node):
     """One output of a node with several."""
 
-    __slots__ = ("count", "index")
+    __slots__ = ("index",)
 
     def __init__(self, node: Any, index: int) -> None:
-        self.parents, self.seq, self.hooks, self.trace = (node,), _next(), None, None
+        super().__init__((node,))
         self.index = index
 
     def apply(self, g: Any, needed: Any) -> Any:
@@ -233,7 +270,8 @@ def record(prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], out: Any
     if not mode.grad:
         return
     multi = type(out) is tuple
-    if not multi and out._a.dtype.kind in "biu":
+    kind = "" if multi else out._a.dtype.kind
+    if kind and kind in "biu":
         return
     rules: Any = prim.rules
     needs = prim.needs
@@ -259,10 +297,10 @@ def record(prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], out: Any
         i += 1
     if parents.count(None) == i:
         return
-    node: PrimNode = _new(MultiNode if multi else PrimNode)
+    node: PrimNode = _new(MultiNode if multi else ComplexNode if kind == "c" else PrimNode)
     node.prim, node.params, node.parents, node.shapes = prim, params, tuple(parents), shapes
     node.seq = _next()
-    node.hooks = node.trace = None
+    node.hooks = node.notes = node.trace = None
     saved: list[Any] = []
     versions = []
     for k in range(i):
@@ -274,7 +312,7 @@ def record(prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], out: Any
             saved.append(None)
             versions.append(0)
     node.saved, node.versions = saved, versions
-    node.dtypes = [x._a.dtype if isinstance(x, Value) else None for x in inputs] if mask & DTYPES else None
+    node.dtypes = [x._a.dtype if isinstance(x, Value) else None for x in inputs] if mask & DTYPES or kind == "c" else None
     if multi:
         _hang(node, out, mask)
     else:
@@ -284,8 +322,8 @@ def record(prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], out: Any
         else:
             node.out = None
         out._node = node
-    if mode.anomaly:
-        node.trace = "".join(traceback.format_stack()[:-3])
+    if mode.watched:
+        watch(node, out)
 
 
 def record_pair(prim: Prim, x: Any, y: Any, out: Any) -> None:
@@ -310,15 +348,15 @@ def record_pair(prim: Prim, x: Any, y: Any, out: Any) -> None:
     node.versions = (0 if x._st is None else x._st.version, vy)
     node.prim, node.params, node.dtypes = prim, _NOTHING, None
     node.seq = _next()
-    node.hooks = node.trace = None
+    node.hooks = node.notes = node.trace = None
     if mask & OUT:
         st = storage_of(out)
         node.out = (out._a, st, st.version)
     else:
         node.out = None
     out._node = node
-    if mode.anomaly:
-        node.trace = "".join(traceback.format_stack()[:-3])
+    if mode.watched:
+        watch(node, out)
 
 
 def _hang(node: Any, out: tuple[Any, ...], mask: int) -> None:

@@ -24,6 +24,22 @@ class Executor(Protocol):
         """The array (or tuple of arrays) that the primitive computes."""
         ...
 
+    def detach(self, array: Any) -> Any:
+        """The same elements without the history that an array of this kind may hold inside."""
+        ...
+
+    def alias(self, array: Any) -> Any:
+        """The same memory, for somebody who keeps the value while what the array holds inside moves on."""
+        ...
+
+    def store(self, array: Any, value: Any) -> None:
+        """Write the elements of a tensor (of a shape that broadcasts) into an array."""
+        ...
+
+    def adopt(self, array: Any, x: Any) -> Any:
+        """A new tensor x as one that goes with `array`: what the array needs of its own, x gets too."""
+        ...
+
 
 class Backend(Executor, Protocol):
     """An executor that also owns memory."""
@@ -54,6 +70,26 @@ class Backend(Executor, Protocol):
     def synchronize(self, where: device) -> None:
         """Wait until all queued work is done."""
         ...
+
+
+class Memory:
+    """What executors share whose arrays are plain memory."""
+
+    def detach(self, array: Any) -> Any:
+        """The array itself: its history is in the tensor."""
+        return array
+
+    def alias(self, array: Any) -> Any:
+        """The array itself."""
+        return array
+
+    def store(self, array: Any, value: Any) -> None:
+        """Write the elements of a tensor into an array."""
+        array[...] = value._a
+
+    def adopt(self, array: Any, x: Any) -> Any:
+        """x itself."""
+        return x
 
 
 class device:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.device.base import device, register_backend, register_executor
+from flambeau.device.base import Memory, device, register_backend, register_executor
 
 
-class CpuBackend:
+class CpuBackend(Memory):
     """Runs each primitive's kernel on NumPy arrays."""
 
     name = "cpu"
@@ -20,6 +20,10 @@ class CpuBackend:
     def run(self, prim: Any, arrays: list[Any], inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Call the kernel; NumPy turns zero-dimensional results into scalars, which become arrays again."""
         return as_arrays(prim.on_numpy(*arrays, **params))
+
+    def store(self, array: np.ndarray, value: Any) -> None:
+        """Write the elements of a tensor into an array, converting them."""
+        np.copyto(array, value._a, casting="unsafe")
 
     def device_of(self, array: Any) -> device:
         """Always the CPU."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import DeviceError, explain, missing_extra
-from flambeau.device.base import device, register_backend, register_executor
+from flambeau.device.base import Memory, device, register_backend, register_executor
 
 
-class CudaBackend:
+class CudaBackend(Memory):
     """Runs each primitive's kernel on CuPy arrays. `xp` may be any module with CuPy's interface (tests pass a stand-in)."""
 
     name = "cuda"

@@ -13,7 +13,7 @@ import numpy as np
 
 from flambeau.base.errors import DeviceError, explain
 from flambeau.base.shapes import contiguous_strides
-from flambeau.device.base import device, register_backend, register_executor
+from flambeau.device.base import Memory, device, register_backend, register_executor
 
 
 class NullArray:
@@ -46,8 +46,17 @@ class NullArray:
         """Bytes the data would take."""
         return self.size * self.dtype.itemsize
 
+    def copy(self) -> NullArray:
+        """Another shape and dtype."""
+        return NullArray(self.shape, self.dtype)
+
     def __setitem__(self, key: Any, value: Any) -> None:
         """Nothing to write."""
+
+    @property
+    def offset(self) -> int:
+        """Where it begins: there is no memory, so at its start."""
+        return 0
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -55,7 +64,7 @@ class NullArray:
         return tuple(s * self.dtype.itemsize for s in contiguous_strides(self.shape))
 
 
-class NullBackend:
+class NullBackend(Memory):
     """Runs each primitive's shape rule."""
 
     name = "meta"

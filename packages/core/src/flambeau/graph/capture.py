@@ -185,7 +185,7 @@ class Capture:
         """The `.grad` of a leaf was set."""
         self.grads[node] = None
 
-    # -- the end ------------------------------------------------------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------------------------
     def written(self) -> list[tuple[Any, Value]]:
         """Outside arrays that were written, with their final values."""
         return [(m.owner, m.value) for m in self.memories.values() if m.outside and m.written]

@@ -85,7 +85,9 @@ class Graph:
         self.constants[v] = array
         return v
 
-    def add(self, prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], like: list[tuple[tuple[int, ...], Any]], where: str = "") -> Op:
+    def add(
+        self, prim: Prim, inputs: tuple[Any, ...], params: dict[str, Any], like: list[tuple[tuple[int, ...], Any]], where: str = ""
+    ) -> Op:
         """Append an operation whose outputs have these shapes and dtypes."""
         op = Op(prim, inputs, params, (), where)
         op.outputs = tuple(self.value(shape, dtype, op, i) for i, (shape, dtype) in enumerate(like))

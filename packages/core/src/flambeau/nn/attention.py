@@ -1,10 +1,13 @@
-"""Multi-head attention."""
+"""Multi-head attention, and PyTorch's switch between implementations of attention."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any
 
-from flambeau.base.errors import ArgumentError, explain
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, explain
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.linear import NonDynamicallyQuantizableLinear
@@ -121,3 +124,23 @@ class MultiheadAttention(Module):
             is_causal=is_causal,
         )
         return (output.transpose(0, 1) if swap else output), weights
+
+
+class SDPBackend(IntEnum):
+    """PyTorch's names for implementations of scaled dot product attention."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(backends: SDPBackend | Sequence[SDPBackend], set_priority: bool = False) -> Iterator[None]:
+    """Accepts PyTorch's choice of implementations. Flambeau has one definition of attention, so the choice changes nothing."""
+    given = [backends] if isinstance(backends, SDPBackend) else list(backends)
+    if not given or not all(isinstance(b, SDPBackend) for b in given):
+        raise ArgumentTypeError(explain("sdpa_kernel", expected="one SDPBackend or a list of them", got=repr(backends)))
+    yield

@@ -192,10 +192,18 @@ def _behind(values: tuple[Any, ...], seen: Callable[[list[Any]], list[Any]]) -> 
     watched = list(values)
     for k, i in enumerate(places):
         source = values[i]
-        alias = wrap(source._a)
-        alias._st, alias._node = storage_of(source), Pick(node, k)
-        watched[i] = alias
+        watched[i] = _alias(source, Pick(node, k))
     return tuple(watched), places
+
+
+def _alias(source: Tensor, node: Node) -> Tensor:
+    """Another tensor for the same value, with another node; a view, so that an in-place write to it reaches the source's history."""
+    alias = wrap(source._a)
+    alias._node = node
+    alias._st = storage_of(source)
+    alias._base = source if source._base is None else source._base
+    alias._st.add_view(alias)
+    return alias
 
 
 def _spread(grads: list[Any], places: list[int], count: int) -> tuple[Any, ...]:

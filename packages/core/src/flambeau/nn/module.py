@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 from flambeau.autograd.modes import no_grad
 from flambeau.base.dtypes import dtype as DType
 from flambeau.base.epoch import epoch
-from flambeau.base.errors import ArgumentTypeError, DtypeError, FlambeauError, did_you_mean, explain
+from flambeau.base.errors import ArgumentTypeError, DtypeError, FlambeauError, explain
 from flambeau.nn.blame import locate
 from flambeau.nn.hooks import Hooked
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.state import Stateful
-from flambeau.nn.tree import MissingAttribute, Tree
+from flambeau.nn.tree import TABLES, MissingAttribute, Tree, UnknownName
 from flambeau.tensor.creation import empty_like
 from flambeau.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from typing import Self
 
-_TABLES = ("_parameters", "_buffers", "_modules")
 _HOOKS = (
     "_forward_pre_hooks",
     "_forward_hooks",
@@ -56,7 +55,7 @@ class Module(Stateful, Hooked):
     def __init__(self) -> None:
         state = self.__dict__
         state["training"] = True
-        for name in _TABLES + _HOOKS:
+        for name in TABLES + _HOOKS:
             state[name] = {}
         state["_non_persistent_buffers_set"] = set()
 
@@ -79,7 +78,7 @@ class Module(Stateful, Hooked):
         if isinstance(value, (Tensor, Tree)):
             self._set_registered(state, name, value)
             return
-        for table in _TABLES:
+        for table in TABLES:
             if name in state.get(table, ()):
                 self._set_other(table, name, value)
                 return
@@ -117,7 +116,7 @@ class Module(Stateful, Hooked):
             got = f"{type(self).__name__} before Module.__init__"
             raise MissingAttribute(explain("attribute assignment", expected="an initialised module", got=got, hint=hint))
         state.pop(name, None)
-        for other in _TABLES:
+        for other in TABLES:
             if other != table:
                 state[other].pop(name, None)
         state["_non_persistent_buffers_set"].discard(name)
@@ -145,18 +144,12 @@ class Module(Stateful, Hooked):
             found = state["_buffers"]
             if name in found:
                 return found[name]
-        raise self._missing(name)
-
-    def _missing(self, name: str) -> MissingAttribute:
-        state = self.__dict__
-        known = [k for table in _TABLES for k in state.get(table, ())] + list(state)
-        got = f"{name!r}" + ("" if "_modules" in state else " (Module.__init__ was not called)")
-        hint = did_you_mean(name, [k for k in known if not k.startswith("_")]) if not name.startswith("_") else ""
-        return MissingAttribute(explain(f"{type(self).__name__}", expected="the name of an attribute", got=got, hint=hint))
+        known = [k for table in TABLES for k in state.get(table, ())] + list(state)
+        raise UnknownName(type(self).__name__, name, known)
 
     def __delattr__(self, name: str) -> None:
         epoch.count += 1
-        for table in _TABLES:
+        for table in TABLES:
             if name in self.__dict__.get(table, ()):
                 del self.__dict__[table][name]
                 self._non_persistent_buffers_set.discard(name)
@@ -164,7 +157,7 @@ class Module(Stateful, Hooked):
         object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
-        names = {*dir(type(self)), *self.__dict__, *(k for table in _TABLES for k in self.__dict__.get(table, ()))}
+        names = {*dir(type(self)), *self.__dict__, *(k for table in TABLES for k in self.__dict__.get(table, ()))}
         return sorted(n for n in names if not n[0].isdigit())
 
     def __setstate__(self, state: dict[str, Any]) -> None:

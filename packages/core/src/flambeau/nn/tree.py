@@ -16,8 +16,24 @@ if TYPE_CHECKING:
     from flambeau.nn.module import Module
 
 
+TABLES = ("_parameters", "_buffers", "_modules")
+
+
 class MissingAttribute(FlambeauError, AttributeError):
     """A module has no attribute, submodule, parameter or buffer of that name."""
+
+
+class UnknownName(MissingAttribute):
+    """A name was read that a module does not have. The suggestion is looked for only when the message is read: `hasattr` asks often."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        super().__init__(kind, name, known)
+
+    def __str__(self) -> str:
+        kind, name, known = self.args
+        hint = "" if name.startswith("_") else did_you_mean(name, [k for k in known if not k.startswith("_")])
+        got = f"{name!r}" + ("" if "_modules" in known else " (Module.__init__ was not called)")
+        return explain(kind, expected="the name of an attribute", got=got, hint=hint)
 
 
 class Tree:
@@ -74,8 +90,13 @@ class Tree:
             raise ArgumentTypeError(explain(op, expected="a name as str", got=_kind(name)))
         if not name or "." in name:
             raise _NameError(explain(op, expected="a name that is not empty and has no dot", got=repr(name)))
-        if hasattr(self, name) and name not in own:
+        if name not in own and self._has(name):
             raise _NameError(explain(op, expected="a name that is not in use", got=f"{name!r}, which {_kind(self)} has already"))
+
+    def _has(self, name: str) -> bool:
+        """Whether the name means something already."""
+        state = self.__dict__
+        return name in state or hasattr(type(self), name) or any(name in state[table] for table in TABLES)
 
     # -- walks --------------------------------------------------------------------------------------------------------------------------
     def named_modules(self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:

@@ -93,7 +93,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
-    """Leaky ReLU with a slope that is drawn uniformly from [lower, upper) per element in training, and their mean otherwise. Xu et al. 2015."""
+    """Leaky ReLU with a slope that is drawn uniformly from [lower, upper) per element in training, and their mean otherwise. Xu et al.
+    2015."""
     if inplace:
         return rrelu_(input, lower, upper, training)
     x = _float("rrelu", input)
@@ -109,7 +110,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return threshold_(input, threshold, value) if inplace else pointwise.where(le_op(input, threshold), value, input)
 
 
-# -- exponential units ----------------------------------------------------------------------------------------------------------------------
+# -- exponential units -------------------------------------------------------------------------------------------------------------------
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1). Clevert et al. 2015."""
     if inplace:
@@ -138,7 +139,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     return selu_(input) if inplace else mul_op(elu(input, SELU_ALPHA), SELU_SCALE)
 
 
-# -- sigmoid-like ------------------------------------------------------------------------------------------------------------------------------
+# -- sigmoid-like ------------------------------------------------------------------------------------------------------------------------
 sigmoid, tanh = pointwise.sigmoid, pointwise.tanh
 
 
@@ -167,7 +168,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return hardsigmoid_(input) if inplace else div_op(relu6(add_op(_float("hardsigmoid", input), 3.0)), 6.0)
 
 
-# -- gated -------------------------------------------------------------------------------------------------------------------------------------
+# -- gated -------------------------------------------------------------------------------------------------------------------------------
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), also called swish. Elfwing et al. 2017."""
     return silu_(input) if inplace else mul_op(input, sigmoid(_float("silu", input)))
@@ -208,7 +209,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return mul_op(narrow(input, d, 0, n // 2), sigmoid(narrow(input, d, n // 2, n // 2)))
 
 
-# -- shrinkage -----------------------------------------------------------------------------------------------------------------------------------
+# -- shrinkage ---------------------------------------------------------------------------------------------------------------------------
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0."""
     return rows.where(logical_and(input >= -lambd, input <= lambd), 0.0, _float("hardshrink", input))
@@ -226,7 +227,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return sub_op(input, tanh(input))
 
 
-# -- softmax family --------------------------------------------------------------------------------------------------------------------------------
+# -- softmax family ----------------------------------------------------------------------------------------------------------------------
 def _implicit(op: str, dim: int | None, ndim: int) -> int:
     if dim is not None:
         return dim
@@ -267,7 +268,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     return add_op(sub_op(one_hot, soft.detach()), soft)
 
 
-# -- in place ----------------------------------------------------------------------------------------------------------------------------------------
+# -- in place ----------------------------------------------------------------------------------------------------------------------------
 relu_, hardtanh_, leaky_relu_, rrelu_, threshold_, elu_, celu_, selu_, silu_, mish_, hardsigmoid_, hardswish_ = (
     in_place(op, f"{op.__name__}_")
     for op in (relu, hardtanh, leaky_relu, rrelu, threshold, elu, celu, selu, silu, mish, hardsigmoid, hardswish)

@@ -112,7 +112,7 @@ def _masked(scores: Tensor, mask: Tensor, certain: bool) -> tuple[Tensor, Tensor
     return add_op(scores, rows.where(seeing, mask, 0.0)), seeing
 
 
-# -- multi-head attention -----------------------------------------------------------------------------------------------------------------------
+# -- multi-head attention ----------------------------------------------------------------------------------------------------------------
 _MHA = "multi_head_attention_forward"
 
 
@@ -209,8 +209,8 @@ def _projected(inputs: Any, weight: Tensor | None, bias: Tensor | None, separate
     width = weight._a.shape[0] // 3
     if value is key:
         parts = split(weight, [width, 2 * width])
-        biases = (None, None) if bias is None else split(bias, [width, 2 * width])
-        return (linear(query, parts[0], biases[0]), *chunk(linear(key, parts[1], biases[1]), 2, -1))
+        halves: Any = (None, None) if bias is None else split(bias, [width, 2 * width])
+        return (linear(query, parts[0], halves[0]), *chunk(linear(key, parts[1], halves[1]), 2, -1))
     biases = (None,) * 3 if bias is None else chunk(bias, 3)
     return tuple(linear(x, w, b) for x, w, b in zip(inputs, chunk(weight, 3), biases, strict=True))
 

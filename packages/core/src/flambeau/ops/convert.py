@@ -4,37 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.autograd.modes import mode
-from flambeau.autograd.node import AccumulateGrad, Node, _next
+from flambeau.autograd.node import AccumulateGrad
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentTypeError, FlambeauError, did_you_mean, explain
 from flambeau.device.base import backend, device, device_types
 from flambeau.ops.promotion import to_dtype
 from flambeau.primitives import elementwise
-from flambeau.tensor.creation import transfer
 from flambeau.tensor.tensor import Tensor, wrap
-
-
-class TransferBackward(Node):
-    """Brings a gradient back to the device where the input was."""
-
-    __slots__ = ("source",)
-
-    def __init__(self, parent: Node, source: device) -> None:
-        self.parents, self.seq, self.hooks, self.trace, self.source = (parent,), _next(), None, None, source
-
-    def apply(self, g: Any, needed: Any) -> Any:
-        return (g.to(self.source),)
-
-
-def to_device(x: Tensor, where: device) -> Tensor:
-    """x on another device; gradients flow back."""
-    if x.device == where:
-        return x
-    moved = transfer(x, where)
-    if x._node is not None and mode.grad:
-        moved._node = TransferBackward(x._node, x.device)
-    return moved
+from flambeau.tensor.transfer import to_device
 
 
 def to(

@@ -200,7 +200,7 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
     return out.permute(2, 0, 1)
 
 
-# -- windows as columns -------------------------------------------------------------------------------------------------------------------
+# -- windows as columns --------------------------------------------------------------------------------------
 def _window_options(op: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> dict[str, Any]:
     kernel, spread, step = (pair(v, 2, op, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (stride, "stride")))
     _positive(op, kernel_size=kernel, dilation=spread, stride=step)

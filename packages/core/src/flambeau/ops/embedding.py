@@ -59,7 +59,8 @@ def embedding(
 ) -> Tensor:
     """Rows of `weight` (rows, features) named by `input` (any shape of integers): (..., features).
 
-    Row `padding_idx` gets no gradient. `max_norm` first scales the rows used that are longer down to it, in place. `scale_grad_by_freq` divides
+    Row `padding_idx` gets no gradient. `max_norm` first scales the rows used that are longer down to it, in place. `scale_grad_by_freq`
+    divides
     gradients by how often an index occurs. Gradients are dense; `sparse` is accepted and has no effect.
 
     >>> import flambeau as fb
@@ -110,7 +111,8 @@ def embedding_bag(
     """Sums, means or maxima of the rows of `weight` named by bags of indices: (bags, features).
 
     `input` is (bags, length), or one vector cut at `offsets` (the start of each bag; with `include_last_offset` also the end of the last).
-    Indices equal to `padding_idx` do not count. `per_sample_weights`, of input's shape, multiply the rows (mode "sum"). An empty bag gives zeros.
+    Indices equal to `padding_idx` do not count. `per_sample_weights`, of input's shape, multiply the rows (mode "sum"). An empty bag
+    gives zeros.
     """
     op = "embedding_bag"
     if mode not in ("sum", "mean", "max"):

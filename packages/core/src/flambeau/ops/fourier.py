@@ -173,7 +173,7 @@ for _name, _doc in _DOCS.items():
     globals()[f"{_name}n"].__doc__ = f"{_doc}; over several axes, all by default (see `{_name}`)."
 
 
-# -- frequencies and shifts -----------------------------------------------------------------------------------------------------------------
+# -- frequencies and shifts ---------------------------------------------------------------------------------------------------------
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Any = None) -> Tensor:
     """The frequencies of `fft`: 0, 1, ..., then the negative ones, over n * d.
 

@@ -26,7 +26,8 @@ from flambeau.tensor.tensor import Tensor
 def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
     """The points (N, H, W, 2) or (N, D, H, W, 3) that affine maps theta (N, 2, 3) or (N, 3, 4) send the pixels of an image `size` to.
 
-    `size` is (N, C, H, W) or (N, C, D, H, W). Coordinates run from -1 to 1, between the centres of the corner pixels if `align_corners`, else
+    `size` is (N, C, H, W) or (N, C, D, H, W). Coordinates run from -1 to 1, between the centres of the corner pixels if `align_corners`,
+    else
     between their outer edges.
     """
     corners = default_corners("affine_grid", align_corners)
@@ -56,7 +57,8 @@ def grid_sample(
 ) -> Tensor:
     """Values of input (N, C, H, W) at points grid (N, H', W', 2), or of (N, C, D, H, W) at (N, D', H', W', 3): (N, C, *grid's axes).
 
-    A point is (x, y[, z]) from -1 to 1, as in `affine_grid`. Modes: "bilinear" (trilinear with depth), "nearest", "bicubic" (without depth).
+    A point is (x, y[, z]) from -1 to 1, as in `affine_grid`. Modes: "bilinear" (trilinear with depth), "nearest", "bicubic" (without
+    depth).
     Outside the image: "zeros", "border" (the nearest edge), or "reflection" (mirrored).
     """
     _check(input, grid, mode, padding_mode)

@@ -9,13 +9,14 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 from flambeau.base.dtypes import int64
-from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.ops import reduction as reduce_ops
 from flambeau.ops.activation import logsigmoid, sigmoid
 from flambeau.ops.ctc import ctc_losses
-from flambeau.ops.indexing import check_range
 from flambeau.ops.linear import linear
 from flambeau.ops.pointwise import (
     abs,
@@ -38,8 +39,9 @@ from flambeau.ops.pointwise import (
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import log_softmax
 from flambeau.primitives import elementwise as rows
-from flambeau.primitives.indexing import gather, index
+from flambeau.primitives.indexing import index
 from flambeau.primitives.movement import reshape
+from flambeau.primitives.normalize import nll
 from flambeau.primitives.reduce import sum_
 from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
@@ -76,7 +78,7 @@ def _floats(op: str, *tensors: Tensor) -> None:
             raise DtypeError(explain(op, expected="floating-point tensors", got=repr(t.dtype), hint=".float()"))
 
 
-# -- regression -------------------------------------------------------------------------------------------------------------------------------
+# -- regression --------------------------------------------------------------------------------------------------------------------------
 def _difference(op: str, input: Tensor, target: Tensor) -> Tensor:
     if input._a.shape != target._a.shape:
         broadcast(op, input._a.shape, target._a.shape)
@@ -158,7 +160,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return _weighted("huber_loss", loss, input, weight, how, normalised=False)
 
 
-# -- likelihoods of counts and normal values -----------------------------------------------------------------------------------------------------
+# -- likelihoods of counts and normal values ---------------------------------------------------------------------------------------------
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -167,7 +169,8 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """Kullback-Leibler divergence target * (log(target) - input): `input` holds logarithms, `target` probabilities (or logarithms, `log_target`).
+    """Kullback-Leibler divergence target * (log(target) - input): `input` holds logarithms, `target` probabilities (or logarithms,
+    `log_target`).
 
     "batchmean" divides the sum by the batch size, which is the divergence of distributions; "mean" divides by the number of elements.
     """
@@ -202,7 +205,8 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
-    """The negative log-likelihood of targets under normal distributions: (log(var) + (input - target)^2 / var) / 2, plus log(2 pi) / 2 if `full`.
+    """The negative log-likelihood of targets under normal distributions: (log(var) + (input - target)^2 / var) / 2, plus log(2 pi) / 2 if
+    `full`.
 
     `var` is a number or a tensor (one per element, or one per row); below eps it counts as eps. Nix and Weigend 1994.
     """
@@ -225,7 +229,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = Fals
     return reduced_by(add_op(loss, 0.5 * math.log(2 * math.pi)) if full else loss, how)
 
 
-# -- two classes ---------------------------------------------------------------------------------------------------------------------------------
+# -- two classes -------------------------------------------------------------------------------------------------------------------------
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -282,7 +286,7 @@ def sigmoid_focal_loss(inputs: Tensor, targets: Tensor, alpha: float = 0.25, gam
     return reduced_by(loss, how)
 
 
-# -- several classes --------------------------------------------------------------------------------------------------------------------------------
+# -- several classes ---------------------------------------------------------------------------------------------------------------------
 def _class_targets(op: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Input as (N, C, ...) and target as int64 (N, ...)."""
     if target._a.dtype.kind not in "iu":
@@ -304,19 +308,28 @@ def _class_weights(op: str, weight: Tensor, classes: int) -> Tensor:
     return weight
 
 
-def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The losses -w[t] * x[t] per position, which positions count, and the weight of each."""
-    shape = x._a.shape
-    keep = target != ignore_index
-    safe = rows.where(keep, target, 0)
-    check_range(op, safe, shape[1])
-    loss = neg(reshape(gather(x, reshape(safe, shape=(shape[0], 1, *shape[2:])), axis=1), shape=target._a.shape))
+def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """The losses -w[t] * x[t] per position, and the weight of each (0 where the target is to be ignored)."""
+    keep = rows.ne(target, ignore_index)
+    _check_classes(op, target, x._a.shape[1], ignore_index)
+    loss = nll(x, target, ignore=ignore_index)
     share = rows.cast(keep, dtype=x._a.dtype)
     if weight is not None:
-        w = _class_weights(op, weight, shape[1])
-        share = mul_op(share, reshape(index(w, reshape(safe, shape=(safe._a.size,)), axes=(0,)), shape=safe._a.shape))
+        w = _class_weights(op, weight, x._a.shape[1])
+        flat = reshape(rows.where(keep, target, 0), shape=(target._a.size,))
+        share = mul_op(share, reshape(index(w, flat, axes=(0,)), shape=target._a.shape))
         loss = mul_op(loss, share)
-    return rows.where(keep, loss, 0.0), keep, share
+    return loss, share
+
+
+def _check_classes(op: str, target: Tensor, classes: int, ignore_index: int) -> None:
+    """Refuse class numbers outside [0, classes), the ignored one apart. Arrays without values are not checked."""
+    a = target._a
+    if type(a) is np.ndarray and a.size and not (a.min() >= 0 and a.max() < classes):
+        used = a[a != ignore_index]
+        if used.size and not (used.min() >= 0 and used.max() < classes):
+            bad = int(used.max() if used.max() >= classes else used.min())
+            raise IndexingError(explain(op, expected=f"class numbers in [0, {classes - 1}] or ignore_index={ignore_index}", got=str(bad)))
 
 
 def _class_reduced(loss: Tensor, share: Tensor, reduction: str) -> Tensor:
@@ -339,7 +352,7 @@ def nll_loss(
     how = chosen("nll_loss", reduction, size_average, reduce)
     _floats("nll_loss", input)
     x, t = _class_targets("nll_loss", input, target)
-    loss, _, share = _picked("nll_loss", x, t, weight, ignore_index)
+    loss, share = _picked("nll_loss", x, t, weight, ignore_index)
     out = _class_reduced(loss, share, how)
     return reshape(out, shape=()) if how == "none" and input._a.ndim == 1 else out
 
@@ -375,11 +388,11 @@ def cross_entropy(
         return _soft_targets(log_softmax(input, axis), target, weight, how, label_smoothing)
     x, t = _class_targets(op, input, target)
     scores = log_softmax(x, 1)
-    loss, keep, share = _picked(op, scores, t, weight, ignore_index)
+    loss, share = _picked(op, scores, t, weight, ignore_index)
     out = _class_reduced(loss, share, how)
     if label_smoothing:
         spread = scores if weight is None else mul_op(scores, _per_class(weight, x))
-        even = rows.where(keep, neg(sum_(spread, axis=(1,), keepdim=False)), 0.0)
+        even = rows.where(rows.ne(t, ignore_index), neg(sum_(spread, axis=(1,), keepdim=False)), 0.0)
         smooth = _class_reduced(even, share, how)
         out = add_op(mul_op(out, 1 - label_smoothing), mul_op(smooth, label_smoothing / x._a.shape[1]))
     return reshape(out, shape=()) if how == "none" and input._a.ndim == 1 else out
@@ -422,7 +435,7 @@ def linear_cross_entropy(
     return cross_entropy(scores, target, weight, None, ignore_index, None, reduction, label_smoothing)
 
 
-# -- sequences -------------------------------------------------------------------------------------------------------------------------------------
+# -- sequences ---------------------------------------------------------------------------------------------------------------------------
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,
@@ -434,7 +447,8 @@ def ctc_loss(
 ) -> Tensor:
     """Connectionist temporal classification: -log of the probability that log_probs (T, N, C) spell the targets. Graves et al. 2006.
 
-    `targets` are padded (N, S), or concatenated to one vector; the lengths are int tensors or sequences of N numbers. Without the batch axis:
+    `targets` are padded (N, S), or concatenated to one vector; the lengths are int tensors or sequences of N numbers. Without the batch
+    axis:
     (T, C), (S,) and single numbers. "mean" divides each loss by its target length, then averages. With `zero_infinity` targets that
     cannot be spelled in the time given cost 0. The gradient is that for scores in front of a log-softmax, as in PyTorch.
     """

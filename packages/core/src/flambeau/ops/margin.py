@@ -165,7 +165,7 @@ def multilabel_soft_margin_loss(
     return reduced_by(reduce_ops.mean(loss, -1), how)
 
 
-# -- triplets -------------------------------------------------------------------------------------------------------------------------------
+# -- triplets ----------------------------------------------------------------------------------------------------------------------------
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -194,7 +194,8 @@ def triplet_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """max(0, margin + d(anchor, positive) - d(anchor, negative)) with p-norm distances; `swap` takes d(positive, negative) if that is smaller.
+    """max(0, margin + d(anchor, positive) - d(anchor, negative)) with p-norm distances; `swap` takes d(positive, negative) if that is
+    smaller.
 
     Balntas et al. 2016.
     """

@@ -12,7 +12,7 @@ from flambeau.ops.pointwise import add_op, clamp, div_op, into, mul_op, pow_op, 
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import vector_norm
 from flambeau.primitives.movement import reshape
-from flambeau.primitives.normalize import standardize
+from flambeau.primitives.normalize import scale_shift, standardize
 from flambeau.primitives.reduce import sum_
 from flambeau.primitives.window import sum_pool
 from flambeau.tensor.tensor import Tensor
@@ -26,13 +26,15 @@ def _floating(op: str, x: Tensor) -> Tensor:
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]) -> Tensor:
     """y * weight + bias, both laid out as `shape`, in y's dtype."""
-    if weight is not None:
-        w = to_dtype(weight, y.dtype)
-        y = mul_op(y, w if w._a.shape == shape else reshape(w, shape=shape))
-    if bias is not None:
-        b = to_dtype(bias, y.dtype)
-        y = add_op(y, b if b._a.shape == shape else reshape(b, shape=shape))
-    return y
+    w, b = (None if t is None else _laid(to_dtype(t, y.dtype), shape) for t in (weight, bias))
+    if w is not None and b is not None:
+        return scale_shift(y, w, b)
+    y = y if w is None else mul_op(y, w)
+    return y if b is None else add_op(y, b)
+
+
+def _laid(t: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return t if t._a.shape == shape else reshape(t, shape=shape)
 
 
 def _per_channel(op: str, x: Tensor, **tensors: Tensor | None) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ def _track(running: Tensor | None, value: Tensor, momentum: float) -> None:
             running.copy_(add_op(mul_op(running, 1 - momentum), mul_op(value, float(momentum))))
 
 
-# -- over the batch ----------------------------------------------------------------------------------------------------------------------------
+# -- over the batch ----------------------------------------------------------------------------------------------------------------------
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -135,7 +137,7 @@ def instance_norm(
     return _affine(y, weight, bias, shape)
 
 
-# -- over the features of each sample ---------------------------------------------------------------------------------------------------------------
+# -- over the features of each sample ----------------------------------------------------------------------------------------------------
 def _trailing(op: str, x: Tensor, normalized_shape: Any, **tensors: Tensor | None) -> tuple[int, ...]:
     """The axes that normalized_shape covers; checks the shapes."""
     wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -182,7 +184,7 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     return _affine(reshape(y, shape=full), weight, bias, shape)
 
 
-# -- lengths ------------------------------------------------------------------------------------------------------------------------------------------
+# -- lengths -----------------------------------------------------------------------------------------------------------------------------
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Tensor:
     """x / max(p-norm along `dim`, eps).
 

@@ -15,6 +15,7 @@ from flambeau.primitives import elementwise as rows
 from flambeau.primitives.prim import Prim
 from flambeau.primitives.reduce import is_half
 from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.transfer import meet
 
 _FLOAT = np.dtype(np.float32)
 
@@ -242,6 +243,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
         return condition.nonzero(as_tuple=True)
     x, y = operands("where", input, other)
     c = condition if condition._a.dtype.kind == "b" else rows.ne(condition, 0)
+    if type(c._a) is not np.ndarray:  # numbers alone were made into a tensor on the CPU
+        x, y = (meet(t, c.device) if isinstance(t, Tensor) else t for t in (x, y))
     if isinstance(x, Tensor) or isinstance(y, Tensor):
         result = rows.where(c, x, y)
     return result if out is None else into(out, result)

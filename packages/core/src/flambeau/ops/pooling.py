@@ -127,7 +127,7 @@ def _unpooled_size(op: str, size: tuple[int, ...], usual: tuple[int, ...], strid
 max_unpool1d, max_unpool2d, max_unpool3d = (_max_unpool(n) for n in (1, 2, 3))
 
 
-# -- average ---------------------------------------------------------------------------------------------------------------------------------
+# -- average -----------------------------------------------------------------------------------------------------------------------------
 def _average(op: str, x: Tensor, options: dict[str, Any], ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Tensor:
     window = {k: v for k, v in options.items() if k != "dilation"}
     total = rows.sum_pool(x, ceil_mode=ceil_mode, **window)
@@ -193,7 +193,7 @@ def _lp_pool(dims: int) -> Callable[..., Tensor]:
 lp_pool1d, lp_pool2d, lp_pool3d = (_lp_pool(n) for n in (1, 2, 3))
 
 
-# -- adaptive: output i covers the inputs from floor(i n / m) up to ceil((i + 1) n / m) ------------------------------------------------------------
+# -- adaptive: output i covers the inputs from floor(i n / m) up to ceil((i + 1) n / m) --------------------------------------------------
 def _adaptive_size(op: str, size: Any, x: Tensor, dims: int) -> tuple[int, ...]:
     wanted = tuple(size) if isinstance(size, (tuple, list)) else (size,) * dims
     if len(wanted) != dims:

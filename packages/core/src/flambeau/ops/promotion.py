@@ -14,8 +14,9 @@ from flambeau.base import dtypes
 from flambeau.base.dtypes import dtype as DType
 from flambeau.base.errors import ArgumentTypeError, explain
 from flambeau.primitives.elementwise import cast
-from flambeau.tensor.creation import as_tensor, transfer
+from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.transfer import meet
 
 _NUMBERS = (int, float, complex, bool)
 
@@ -79,9 +80,7 @@ def operands(op: str, *xs: Any, floating: bool = False) -> tuple[Any, ...]:
 
 
 def _operand(t: Tensor, d: DType, where: Any) -> Tensor:
-    if t._a.ndim == 0 and type(t._a) is np.ndarray and where.type != "cpu":
-        t = transfer(t, where)  # a zero-dimensional CPU tensor meets any device
-    return to_dtype(t, d)
+    return to_dtype(meet(t, where) if where.type != "cpu" else t, d)
 
 
 def _weak(v: Any, d: DType) -> Any:

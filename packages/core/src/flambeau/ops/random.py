@@ -15,6 +15,7 @@ from flambeau.base.shapes import sizes_from
 from flambeau.device.base import device as Device
 from flambeau.device.base import executors
 from flambeau.primitives import generator as streams
+from flambeau.primitives.elementwise import gamma_sample
 from flambeau.primitives.source import random as row
 from flambeau.primitives.source import source
 from flambeau.tensor.inplace import write
@@ -247,9 +248,12 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
 
 
 def standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
-    """Numbers of the gamma distribution with shape `alpha` and scale 1 (no gradient)."""
+    """Numbers of the gamma distribution with shape `alpha` and scale 1.
+
+    Their gradient is the implicit one of Figurnov, Mohamed & Mnih 2018: with the quantile held fixed, the number moves with alpha.
+    """
     a = executors[type(alpha._a)].to_numpy(alpha._a)
-    return draw("gamma", (a,), a.shape, a.dtype, generator, alpha.device)
+    return gamma_sample(alpha, draw("gamma", (a,), a.shape, a.dtype, generator, alpha.device))
 
 
 # -- in place -------------------------------------------------------------------------------------------------------------------------

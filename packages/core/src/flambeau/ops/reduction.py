@@ -283,7 +283,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, **numpy: Any) -> T
     axes = _axes("logsumexp", x, dim)
     top = rows.amax(x.detach(), axis=axes, keepdim=True) if product(x._a.shape[a] for a in axes) else None
     if top is None:
-        return log(rows.sum_(exp(x), axis=axes, keepdim=keepdim))
+        return sub_op(rows.sum_(x, axis=axes, keepdim=keepdim), float("inf"))  # -inf for each sum of nothing, without 0 / 0 in gradients
     top = where(abs(top) == float("inf"), 0.0, top)
     total = log(rows.sum_(exp(sub_op(x, top)), axis=axes, keepdim=True))
     return reshape(add_op(total, top), shape=reduced(x._a.shape, axes, keepdim))

@@ -20,7 +20,8 @@ from flambeau.tensor.tensor import Tensor
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last axes: `pad` is (low, high) of the last axis, then of the one before it, ...; negative numbers crop.
 
-    Modes: "constant" (with `value`, 0 by default), "reflect" (mirrored without the edge), "replicate" (the edge), "circular" (the other end).
+    Modes: "constant" (with `value`, 0 by default), "reflect" (mirrored without the edge), "replicate" (the edge), "circular" (the other
+    end).
 
     >>> import flambeau as fb
     >>> fb.nn.functional.pad(fb.tensor([[1, 2, 3]]), (2, 1), mode="reflect")
@@ -103,7 +104,7 @@ def _pad_axis(x: Tensor, axis: int, lo: int, hi: int, mode: str) -> Tensor:
     return cat(parts, axis) if len(parts) > 1 else x
 
 
-# -- interpolation ----------------------------------------------------------------------------------------------------------------------------
+# -- interpolation -----------------------------------------------------------------------------------------------------------------------
 _MODES = {
     "nearest": (3, 4, 5),
     "nearest-exact": (3, 4, 5),
@@ -128,7 +129,8 @@ def interpolate(
     """Resize the spatial axes of (N, C, ...) to `size`, or by `scale_factor` (numbers, or one per axis).
 
     Modes: "nearest" (PyTorch's, which rounds down), "nearest-exact", "area" (averages), "linear" (3 axes), "bilinear" and "bicubic" (4),
-    "trilinear" (5). `align_corners` makes the corner pixels' centres meet. `antialias` (bilinear, bicubic) widens the filter when shrinking.
+    "trilinear" (5). `align_corners` makes the corner pixels' centres meet. `antialias` (bilinear, bicubic) widens the filter when
+    shrinking.
     With `scale_factor`, coordinates use the factor itself, unless `recompute_scale_factor` asks for the ratio of the sizes.
 
     >>> import flambeau as fb
@@ -205,7 +207,7 @@ def default_corners(op: str, align_corners: bool | None) -> bool:
     return bool(align_corners)
 
 
-# -- pixels and channels -------------------------------------------------------------------------------------------------------------------------
+# -- pixels and channels -----------------------------------------------------------------------------------------------------------------
 def _image(op: str, x: Tensor, divisor: int, axes: str) -> tuple[int, ...]:
     if x._a.ndim < 3 or divisor < 1:
         raise ShapeError(explain(op, expected=f"input (..., C, H, W) and {axes} of at least 1", got=f"shape {tuple(x.shape)}, {divisor}"))

@@ -48,7 +48,8 @@ def _padded(x: Tensor, width: int, mode: str) -> Tensor:
         raise ShapeError(
             explain("stft", expected=f"a signal longer than {width} to pad it by as much", got=f"length {n}", hint="pad_mode='constant'")
         )
-    at = np.pad(np.arange(n), width, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode])
+    how: Any = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+    at = np.pad(np.arange(n), width, mode=how)
     return index_select(x, 1, as_tensor(at, device=x.device))
 
 
@@ -67,8 +68,9 @@ def stft(
 ) -> Tensor:
     """The Fourier transforms of overlapping frames of a signal.
 
-    `input` is (time,) or (batch, time); the result is (..., frequencies, frames), complex (or with a last axis of real and imaginary part where
-    return_complex=False). Frame t starts at t * hop_length (n_fft // 4 by default) of the signal, which `center` extends by n_fft // 2 on both sides.
+    `input` is (time,) or (batch, time); the result is (..., frequencies, frames), complex (or with a last axis of real and
+    imaginary part where return_complex=False). Frame t starts at t * hop_length (n_fft // 4 by default) of the signal, which `center`
+    extends by n_fft // 2 on both sides.
     `onesided` (for real signals the default) keeps the first n_fft // 2 + 1 frequencies; `normalized` divides by sqrt(n_fft).
     """
     hop, length = _sizes("stft", n_fft, hop_length, win_length)

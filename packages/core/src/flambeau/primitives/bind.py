@@ -47,21 +47,22 @@ class Interceptor(Protocol):
 class State:
     """What the layers above have installed."""
 
-    __slots__ = ("interceptor", "record", "wrap")
+    __slots__ = ("draw", "interceptor", "record", "wrap")
+    draw: Callable[[Any, dict[str, Any]], Any] | None  # how to draw random numbers, if it matters where (inside vmap)
     interceptor: Interceptor | None
     wrap: Callable[[Any], Any]
     record: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 state = State()
-state.interceptor = None
+state.draw = state.interceptor = None
 
 
 def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Run now, on the executor of the inputs' arrays, and record for autograd."""
     arrays = []
     kind: Any = None
-    mixed = record = False
+    mixed = record = numbers = False
     for x in inputs:
         if isinstance(x, Value):
             a = x._a
@@ -73,6 +74,9 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
                 record = True
         else:
             arrays.append(x)
+            numbers = True
+    if numbers and prim.elementwise:
+        type_numbers(arrays)
     try:
         if kind is ndarray and not mixed:  # the CPU, without the detour
             result = prim.on_numpy(*arrays, **params)
@@ -94,6 +98,13 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     if record and prim.rules is not None:
         state.record(prim, inputs, params, out)
     return out
+
+
+def type_numbers(arrays: list[Any]) -> None:
+    """Give Python numbers the dtype of a bfloat16 operand: ml_dtypes does not take them as weak, as NumPy's own types do."""
+    d = next(a.dtype for a in arrays if hasattr(a, "dtype"))
+    if d.kind == "V":
+        arrays[:] = [a if hasattr(a, "dtype") else d.type(a) for a in arrays]
 
 
 def kernel_error(prim: Any, arrays: list[Any], params: dict[str, Any], error: Exception) -> FlambeauError:

@@ -8,6 +8,7 @@ import numpy as np
 
 from flambeau.base.errors import ShapeError, explain
 from flambeau.base.shapes import broadcast
+from flambeau.primitives import batching
 from flambeau.primitives.elementwise import cj
 from flambeau.primitives.movement import permute, sum_to
 from flambeau.primitives.prim import primitive
@@ -54,4 +55,5 @@ matmul = primitive(  # both inputs have two or more axes
         lambda g, y, x_shape: sum_to(matmul(g, cj(swap(y))), x_shape),
         lambda g, x, y_shape: sum_to(matmul(cj(swap(x)), g), y_shape),
     ),
+    batch=batching.matmul,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.primitives import batching_conv
 from flambeau.primitives.elementwise import cj
 from flambeau.primitives.movement import slice_
 from flambeau.primitives.prim import primitive
@@ -37,6 +38,7 @@ conv = primitive(
             cj(x), g, weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
     ),
+    batch=batching_conv.conv,
 )
 conv_input_grad = primitive(  # also the transposed convolution
     "conv_input_grad",
@@ -51,6 +53,7 @@ conv_input_grad = primitive(  # also the transposed convolution
             g, cj(y), weight_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
     ),
+    batch=batching_conv.conv_input_grad,
 )
 
 
@@ -68,6 +71,9 @@ conv_weight_grad = primitive(
         lambda g, y, x_shape, stride, padding, dilation, groups: conv_input_grad(
             cj(y), g, input_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
-        lambda g, x, stride, padding, dilation, groups: conv(cj(x), g, stride=stride, padding=padding, dilation=dilation, groups=groups),
+        lambda g, x, y_shape, stride, padding, dilation, groups: _leading(
+            conv(cj(x), g, stride=stride, padding=padding, dilation=dilation, groups=groups), y_shape
+        ),
     ),
+    batch=batching_conv.conv_weight_grad,
 )

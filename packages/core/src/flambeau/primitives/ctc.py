@@ -23,6 +23,7 @@ ctc = primitive(
     kernel=lambda xp, *arrays, blank, zero_infinity: _kernels().ctc(xp, *arrays, blank=blank),
     rule=lambda log_probs, targets, input_lengths, target_lengths, blank, zero_infinity: ((log_probs.shape[1],), log_probs.dtype),
     vjp=(_ctc_vjp, None, None, None),
+    batch="looped",
 )
 ctc_grad = primitive(
     "ctc_grad",
@@ -30,6 +31,7 @@ ctc_grad = primitive(
     kernel="ctc.ctc_grad",
     rule=lambda h, log_probs, targets, input_lengths, target_lengths, blank, zero_infinity: (log_probs.shape, log_probs.dtype),
     vjp=(_no_second, _no_second, None, None, None),
+    batch="looped",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.base.errors import GradientError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.primitives.prim import binary, elementwise, primitive, unary
 from flambeau.primitives.value import Value
@@ -107,15 +108,7 @@ acosh = unary("acosh", kernel="arccosh", vjp=lambda g, x: mul(g, cj(mul(rsqrt(su
 atanh = unary("atanh", kernel="arctanh", vjp=lambda g, x: div(g, cj(sub(1, mul(x, x)))))
 
 
-def _sigmoid(xp: Any, x: Any) -> Any:
-    """Without overflow: 0.5 * (tanh(x / 2) + 1) for real x loses nothing that float32 has; exact at both ends."""
-    if x.dtype.kind == "c":
-        return 1 / (1 + xp.exp(-x))
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1, e) / (1 + e)
-
-
-sigmoid = unary("sigmoid", kernel=_sigmoid, vjp=lambda g, out: mul(g, cj(mul(out, sub(1, out)))))
+sigmoid = unary("sigmoid", kernel="activation.sigmoid", vjp=lambda g, out: mul(g, cj(mul(out, sub(1, out)))))
 relu = unary("relu", kernel=lambda xp, x: xp.maximum(x, 0), vjp=lambda g, out: mul(g, cast(gt(out, 0), dtype=g._a.dtype)))
 
 # -- special functions (kernels/special.py) -----------------------------------------------------------------------------------------
@@ -140,6 +133,14 @@ igamma = binary("igamma", kernel="special.igamma", vjp=(None, lambda g, x, y: mu
 igammac = binary(
     "igammac", kernel="special.igammac", vjp=(None, lambda g, x, y: neg(mul(g, exp(sub(sub(mul(sub(x, 1), log(y)), y), lgamma(x))))))
 )
+# a draw y of the gamma distribution of shape x, as a function of x: the quantile stays the same when x moves
+gamma_sample = binary("gamma_sample", kernel=lambda xp, x, y: y.copy(), vjp=(lambda g, x, y: mul(g, gamma_slope(x, y)), None))
+gamma_slope = binary("gamma_slope", kernel="special.gamma_slope", vjp=(lambda g: _once(), lambda g: _once()))
+
+
+def _once() -> Any:
+    message = explain("Gamma.rsample", expected="gradients of first order", got="a second derivative", hint="detach the first gradient")
+    raise GradientError(message)
 
 
 ndtr = unary("ndtr", kernel="special.ndtr", vjp=lambda g, x: mul(g, mul(exp(mul(mul(x, x), -0.5)), 1 / math.sqrt(2 * math.pi))))
@@ -194,13 +195,20 @@ nextafter = binary("nextafter", kernel="nextafter")
 xlogy = binary(
     "xlogy",
     kernel="special.xlogy",
-    vjp=(lambda g, x, y: mul(g, where(eq(x, 0), fill(x, value=0), log(y))), lambda g, x, y: mul(g, div(x, y))),
+    vjp=(lambda g, x, y: mul(g, _xlogy_slope(g, x, y)), lambda g, x, y: mul(g, div(x, y))),
 )
 ldexp = binary(
     "ldexp", kernel=lambda xp, x, y: x * xp.exp2(y), vjp=(lambda g, y: mul(g, exp2(y)), lambda g, out: mul(g, mul(out, math.log(2))))
 )
 gcd = binary("gcd", kernel="gcd")
 lcm = binary("lcm", kernel="lcm")
+
+
+def _xlogy_slope(g: Any, x: Any, y: Any) -> Any:
+    """log(y), and 0 where that is not finite because of y but x is 0."""
+    if not isinstance(y, Value):
+        y = fill(x, value=y)
+    return where(logical_and(eq(x, 0), le(y, 0)), fill(g, value=0), log(y))
 
 
 def _sq(x: Any, y: Any) -> Any:
@@ -258,15 +266,13 @@ shift_left = binary("shift_left", kernel="left_shift")
 shift_right = binary("shift_right", kernel="right_shift")
 
 # -- choosing, limiting, converting ---------------------------------------------------------------------------------------------------
-where = elementwise(
-    "where", "c x y", lambda xp, c, x, y: _where(xp, c, x, y), vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g))
-)
-clamp = unary("clamp", kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
+where = elementwise("where", "c x y", "select.where", vjp=(None, lambda g, c: where(c, g, 0), lambda g, c: where(c, 0, g)))
+clamp = unary("clamp", kernel=lambda xp, x, lo, hi: _clip(xp, x, lo, hi), vjp=lambda g, x, lo, hi: _clamp_vjp(g, x, lo, hi))
 
 
 hardtanh = unary(  # as clamp, but flat at the limits themselves
     "hardtanh",
-    kernel=lambda xp, x, lo, hi: xp.clip(x, lo, hi),
+    kernel=lambda xp, x, lo, hi: _clip(xp, x, lo, hi),
     vjp=lambda g, x, lo, hi: mul(g, cast(logical_and(gt(x, lo), lt(x, hi)), dtype=g._a.dtype)),
 )
 
@@ -290,21 +296,18 @@ bce = binary(  # binary cross-entropy of the probability x and the target y
 )
 
 
-def _where(xp: Any, c: Any, x: Any, y: Any) -> Any:
-    """A Python number takes the dtype of the other branch."""
-    if not hasattr(x, "dtype"):
-        x = xp.asarray(x, dtype=y.dtype)
-    elif not hasattr(y, "dtype"):
-        y = xp.asarray(y, dtype=x.dtype)
-    return xp.where(c, x, y)
-
-
 def _clamp_vjp(g: Any, x: Any, lo: Any, hi: Any) -> Any:
     inside = None if lo is None else ge(x, lo)
     if hi is not None:
         below = le(x, hi)
         inside = below if inside is None else logical_and(inside, below)
     return mul(g, cast(inside, dtype=g._a.dtype))
+
+
+def _clip(xp: Any, x: Any, lo: Any, hi: Any) -> Any:
+    """NumPy has no clip for bfloat16, and computes it in float32."""
+    clipped = xp.clip(x, lo, hi)
+    return clipped if clipped.dtype == x.dtype else clipped.astype(x.dtype)
 
 
 def _cast_rule(x: Any, dtype: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.primitives import batching
 from flambeau.primitives.elementwise import cast, div, eq, fill, where
 from flambeau.primitives.indexing import gather, index_put, scatter_add, zeros_of
 from flambeau.primitives.movement import reshape, slice_
@@ -35,4 +36,5 @@ embedding = primitive(  # w[i]; no gradient for row padding_idx, and gradients d
     kernel=lambda xp, w, i, padding_idx, by_frequency: xp.take(w, i, axis=0),
     rule=_rule,
     vjp=(_vjp, None),
+    batch=batching.embedding,
 )

@@ -15,6 +15,11 @@ from flambeau.primitives.prim import like, primitive
 OTHER = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
+def _leading(b: Any) -> Any:
+    """The batch axis goes in front: axes are counted from the end."""
+    return b(*b.fronts()), 0
+
+
 def _complex(d: np.dtype) -> np.dtype:
     return np.dtype(f"c{2 * d.itemsize}")
 
@@ -33,7 +38,7 @@ fft = primitive(  # complex to complex over axes
     kernel=_fft,
     rule=lambda x, axes, inverse, norm: (x.shape, x.dtype),
     vjp=lambda g, axes, inverse, norm: fft(g, axes=axes, inverse=not inverse, norm=OTHER[norm]),
-    batch="leading",
+    batch=_leading,
 )
 rfft = primitive(  # real to the first n // 2 + 1 of n complex values along an axis
     "rfft",
@@ -41,7 +46,7 @@ rfft = primitive(  # real to the first n // 2 + 1 of n complex values along an a
     kernel=lambda xp, x, axis, norm: xp.fft.rfft(x, axis=axis, norm=norm).astype(_complex(x.dtype), copy=False),
     rule=lambda x, axis, norm: (_resized(x.shape, axis, x.shape[axis] // 2 + 1), _complex(x.dtype)),
     vjp=lambda g, x_shape, axis, norm: _rfft_vjp(g, x_shape[axis], axis, norm),
-    batch="leading",
+    batch=_leading,
 )
 irfft = primitive(  # the first n // 2 + 1 complex values of a Hermitian spectrum to n real ones along an axis
     "irfft",
@@ -49,7 +54,7 @@ irfft = primitive(  # the first n // 2 + 1 complex values of a Hermitian spectru
     kernel=lambda xp, x, axis, n, norm: xp.fft.irfft(x, n=n, axis=axis, norm=norm).astype(x.real.dtype, copy=False),
     rule=lambda x, axis, n, norm: (_resized(x.shape, axis, n), np.dtype(f"f{x.dtype.itemsize // 2}")),
     vjp=lambda g, axis, n, norm: weigh(rfft(g, axis=axis, norm=OTHER[norm]), axis=axis, n=n, factor=2.0),
-    batch="leading",
+    batch=_leading,
 )
 
 
@@ -71,5 +76,5 @@ weigh = primitive(  # half a spectrum with the values that stand for two of the 
     kernel=_weigh,
     rule=like,
     vjp=lambda g, axis, n, factor: weigh(g, axis=axis, n=n, factor=factor),
-    batch="leading",
+    batch=_leading,
 )

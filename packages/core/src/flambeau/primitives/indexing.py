@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.primitives import batching
 from flambeau.primitives.elementwise import cast, div, eq, fill, mul, where, zero
+from flambeau.primitives.kernels.select import add_at, add_rows
 from flambeau.primitives.prim import primitive
 
 INT64 = np.dtype(np.int64)
@@ -26,6 +28,7 @@ gather = primitive(
     kernel=lambda xp, x, i, axis: x[along(xp, x.shape, i, axis)],
     rule=lambda x, i, axis: (i.shape, x.dtype),
     vjp=(lambda g, i, x_shape, axis: scatter_add(zeros_of(g, x_shape), i, g, axis=axis), None),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -51,6 +54,12 @@ def _scatter_with(name: str) -> Any:
     return kernel
 
 
+def _scatter_add(xp: Any, x: Any, i: Any, v: Any, axis: int) -> Any:
+    out = x.copy()
+    add_at(xp, out, along(xp, x.shape, i, axis), v[tuple(slice(0, n) for n in i.shape)])
+    return out
+
+
 def _scatter_rule(x: Any, i: Any, v: Any, axis: int) -> Any:
     return x.shape, x.dtype
 
@@ -61,13 +70,15 @@ scatter = primitive(  # v has the shape of i
     kernel=_scatter_set,
     rule=_scatter_rule,
     vjp=(lambda g, i, axis: scatter(g, i, zero_at(g, i), axis=axis), None, lambda g, i, axis: gather(g, i, axis=axis)),
+    batch=batching.shifted("axis"),
 )
 scatter_add = primitive(
     "scatter_add",
     "x i v",
-    kernel=_scatter_with("add"),
+    kernel=_scatter_add,
     rule=_scatter_rule,
     vjp=(lambda g: g, None, lambda g, i, axis: gather(g, i, axis=axis)),
+    batch=batching.shifted("axis"),
 )
 scatter_mul = primitive(
     "scatter_mul",
@@ -79,6 +90,7 @@ scatter_mul = primitive(
         None,
         lambda g, i, v, out, axis: div(gather(mul(g, out), i, axis=axis), v),
     ),
+    batch=batching.shifted("axis"),
 )
 
 
@@ -97,8 +109,22 @@ _SHARED = (
     None,
     lambda g, x, i, v, out, axis: _extreme_share(g, x, i, v, out, axis)[1],
 )
-scatter_max = primitive("scatter_max", "x i v", kernel=_scatter_with("maximum"), rule=_scatter_rule, vjp=_SHARED)
-scatter_min = primitive("scatter_min", "x i v", kernel=_scatter_with("minimum"), rule=_scatter_rule, vjp=_SHARED)
+scatter_max = primitive(
+    "scatter_max",
+    "x i v",
+    kernel=_scatter_with("maximum"),
+    rule=_scatter_rule,
+    vjp=_SHARED,
+    batch=batching.shifted("axis"),
+)
+scatter_min = primitive(
+    "scatter_min",
+    "x i v",
+    kernel=_scatter_with("minimum"),
+    rule=_scatter_rule,
+    vjp=_SHARED,
+    batch=batching.shifted("axis"),
+)
 
 
 def zero_at(g: Any, i: Any) -> Any:
@@ -128,7 +154,13 @@ def _index_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...]) -> tuple[A
 
 
 index = primitive(
-    "index", "*xs", kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)], rule=_index_shape, vjp=_index_vjp, kept_from=1
+    "index",
+    "*xs",
+    kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)],
+    rule=_index_shape,
+    vjp=_index_vjp,
+    kept_from=1,
+    batch=batching.index,
 )
 
 
@@ -137,22 +169,14 @@ def _index_put(xp: Any, x: Any, v: Any, *indices: Any, axes: tuple[int, ...], ac
     key = _full_key(indices, axes, x.ndim)
     if not accumulate:
         out[key] = v
-    elif xp is np and len(indices) == 1 and axes == (0,) and indices[0].ndim == 1 and x.ndim == 2 and x.dtype.kind == "f":
-        _add_rows(out, indices[0], np.broadcast_to(v, (len(indices[0]), x.shape[1])))
+    elif len(indices) == x.ndim:
+        add_at(xp, out, key, v)
+    elif xp is np and axes == (0,) and indices[0].ndim == 1 and x.size and x.dtype.kind == "f":
+        rows = np.broadcast_to(v, (len(indices[0]), *x.shape[1:]))
+        add_rows(out.reshape(len(out), -1), indices[0], rows.reshape(len(rows), x.size // len(out)))
     else:
         xp.add.at(out, key, v)
     return out
-
-
-def _add_rows(out: np.ndarray, rows: np.ndarray, v: np.ndarray) -> None:
-    """out[rows] += v with repeats, by sorting the rows and summing runs: far faster than np.add.at for wide rows."""
-    if len(rows) == 0:
-        return
-    rows = np.where(rows < 0, rows + len(out), rows)
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    out[ordered[starts]] += np.add.reduceat(v[order], starts, axis=0)
 
 
 def _index_put_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...], accumulate: bool, needed: list[bool]) -> tuple[Any, ...]:
@@ -168,7 +192,13 @@ def _index_put_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...], accumu
 
 
 index_put = primitive(
-    "index_put", "*xs", kernel=_index_put, rule=lambda x, v, *i, axes, accumulate: (x.shape, x.dtype), vjp=_index_put_vjp, kept_from=2
+    "index_put",
+    "*xs",
+    kernel=_index_put,
+    rule=lambda x, v, *i, axes, accumulate: (x.shape, x.dtype),
+    vjp=_index_put_vjp,
+    kept_from=2,
+    batch=batching.index_put,
 )
 
 

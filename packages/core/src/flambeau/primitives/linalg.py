@@ -30,7 +30,16 @@ from flambeau.primitives.source import source
 
 INT32 = np.dtype(np.int32)
 INT64 = np.dtype(np.int64)
-row = partial(primitive, batch="leading")  # under vmap: the batch axis in front of all others
+
+
+def _leading(b: Any) -> Any:
+    """Under vmap: the batch axis in front of all others, which broadcast as before."""
+    rank = 1 + max(len(b.shape(i)) for i in range(len(b.inputs)))
+    fronts = [(x, x._a.shape) for x in b.fronts()]
+    return b(*[x if len(s) == rank else reshape(x, shape=(s[0], *(1,) * (rank - len(s)), *s[1:])) for x, s in fronts]), 0
+
+
+row = partial(primitive, batch=_leading)
 
 
 def adjoint(x: Any) -> Any:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from flambeau.base.errors import ShapeError, explain
+from flambeau.primitives import batching
 from flambeau.primitives.prim import primitive
+from flambeau.primitives.value import memory_of
 
 # -- views ----------------------------------------------------------------------------------------------------------------------------
 reshape = primitive(
     "reshape",
     "x",
     kernel=lambda xp, x, shape: x.reshape(shape),
-    rule=lambda x, shape: (shape, x.dtype),
+    rule=lambda x, shape: (shape if -1 not in shape else _whole(shape, prod(x.shape)), x.dtype),
     vjp=lambda g, x_shape: reshape(g, shape=x_shape),
     view="maybe",
+    batch=batching.sized("shape"),
 )
 permute = primitive(
     "permute",
@@ -26,6 +30,7 @@ permute = primitive(
     rule=lambda x, axes: (tuple(x.shape[a] for a in axes), x.dtype),
     vjp=lambda g, axes: permute(g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))),
     view="always",
+    batch=lambda b: (b(b.front(0), axes=(0, *[a + 1 for a in b.params["axes"]])), 0),
 )
 expand = primitive(
     "expand",
@@ -34,6 +39,7 @@ expand = primitive(
     rule=lambda x, shape: (shape, x.dtype),
     vjp=lambda g, x_shape: sum_to(g, x_shape),
     view="always",
+    batch=batching.expand,
 )
 flip = primitive(
     "flip",
@@ -41,7 +47,13 @@ flip = primitive(
     kernel=lambda xp, x, axes: xp.flip(x, axes).copy(),
     rule=lambda x, axes: (x.shape, x.dtype),
     vjp=lambda g, axes: flip(g, axes=axes),
+    batch=batching.shifted("axes"),
 )
+
+
+def _whole(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The shape with -1 replaced by what makes `count` elements."""
+    return tuple(count // prod(m for m in shape if m != -1) if n == -1 else n for n in shape)
 
 
 def _expand(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
@@ -70,6 +82,7 @@ def _sliced(x: Any, key: tuple[Any, ...]) -> Any:
     return (*shape, *x.shape[axis:]), x.dtype
 
 
+_ALL = slice(None)
 slice_ = primitive(
     "slice",
     "x",
@@ -77,6 +90,7 @@ slice_ = primitive(
     rule=_sliced,
     vjp=lambda g, x_shape, key: place(g, key=key, shape=x_shape),
     view="always",
+    batch=lambda b: (b(b.front(0), key=(_ALL, *b.params["key"])), 0),
 )
 
 
@@ -103,6 +117,7 @@ diagonal = primitive(
     rule=_diagonal_rule,
     vjp=lambda g, x_shape, offset, dim1, dim2: place_diagonal(g, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2),
     view="always",
+    batch=batching.shifted("dim1", "dim2"),
 )
 
 
@@ -118,6 +133,7 @@ place_diagonal = primitive(  # zeros of a shape with x on a diagonal: the adjoin
     kernel=_place_diagonal,
     rule=lambda x, shape, offset, dim1, dim2: (shape, x.dtype),
     vjp=lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+    batch=lambda b: (b(b.front(0), shape=(b.size, *b.params["shape"]), dim1=b.params["dim1"] + 1, dim2=b.params["dim2"] + 1), 0),
 )
 
 
@@ -128,7 +144,12 @@ def _place(xp: Any, x: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any
 
 
 place = primitive(  # zeros of a shape with x at a slice: the adjoint of slice
-    "place", "x", kernel=_place, rule=lambda x, key, shape: (shape, x.dtype), vjp=lambda g, key: slice_(g, key=key)
+    "place",
+    "x",
+    kernel=_place,
+    rule=lambda x, key, shape: (shape, x.dtype),
+    vjp=lambda g, key: slice_(g, key=key),
+    batch=lambda b: (b(b.front(0), key=(_ALL, *b.params["key"]), shape=(b.size, *b.params["shape"])), 0),
 )
 
 
@@ -154,9 +175,7 @@ def strided(xp: Any, x: Any, shape: Any, strides: Any, offset: int, x_strides: A
 
 def _root(x: Any) -> Any:
     """The array that owns the memory, if it is contiguous and of the same dtype, else x itself."""
-    root = x
-    while isinstance(root.base, type(x)) and root.base.dtype == x.dtype:
-        root = root.base
+    root = memory_of(x)
     if not root.flags.c_contiguous:
         if x.flags.c_contiguous:
             return x
@@ -169,10 +188,11 @@ def _root(x: Any) -> Any:
 
 
 def offset_of(x: Any) -> int:
-    """Elements from the start of the memory to x's first element."""
-    root = x
-    while isinstance(root.base, type(x)) and root.base.dtype == x.dtype:
-        root = root.base
+    """Elements from the start of the memory to x's first element. An array that is no memory of its own says so itself."""
+    known: int | None = getattr(x, "offset", None)
+    if known is not None:
+        return known
+    root = memory_of(x)
     return _address(x) // x.itemsize - _address(root) // root.itemsize if root is not x else 0
 
 
@@ -189,6 +209,7 @@ as_strided = primitive(
         g, x_shape=x_shape, strides=strides, offset=offset, x_strides=x_strides, x_offset=x_offset
     ),
     view="always",
+    batch=batching.as_strided,
 )
 
 
@@ -215,6 +236,7 @@ strided_sum = primitive(
     vjp=lambda g, y_shape, strides, offset, x_strides, x_offset: take_strided(
         g, shape=y_shape, strides=strides, offset=offset, x_strides=x_strides, x_offset=x_offset
     ),
+    batch=batching.laid_out("x_shape"),
 )
 
 
@@ -245,6 +267,7 @@ take_strided = primitive(  # read x as if it lay in memory with x_strides: as_st
     vjp=lambda g, x_shape, strides, offset, x_strides, x_offset: strided_sum(
         g, x_shape=x_shape, strides=strides, offset=offset, x_strides=x_strides, x_offset=x_offset
     ),
+    batch=batching.laid_out("shape"),
 )
 
 
@@ -267,12 +290,18 @@ put_strided = primitive(  # x with the elements of a strided view replaced by v:
             g, shape=v_shape, strides=strides, offset=offset, x_strides=x_strides, x_offset=x_offset
         ),
     ),
+    batch=batching.laid_out(None),
 )
 
 
 # -- copies ---------------------------------------------------------------------------------------------------------------------------
 pack = primitive(  # the same elements in row-major order
-    "pack", "x", kernel=lambda xp, x: xp.ascontiguousarray(x).reshape(x.shape), rule=lambda x: (x.shape, x.dtype), vjp=lambda g: g
+    "pack",
+    "x",
+    kernel=lambda xp, x: xp.ascontiguousarray(x).reshape(x.shape),
+    rule=lambda x: (x.shape, x.dtype),
+    vjp=lambda g: g,
+    batch="leading",
 )
 
 
@@ -286,6 +315,7 @@ triangle = primitive(  # the upper or lower triangle of matrices, zeros elsewher
     kernel=_triangle,
     rule=lambda x, diagonal, upper: (x.shape, x.dtype),
     vjp=lambda g, diagonal, upper: triangle(g, diagonal=diagonal, upper=upper),
+    batch="leading",
 )
 
 
@@ -304,7 +334,12 @@ def _pad_rule(x: Any, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
 
 
 pad = primitive(
-    "pad", "x", kernel=_pad, rule=_pad_rule, vjp=lambda g, widths: pad(g, widths=tuple((-lo, -hi) for lo, hi in widths), value=0)
+    "pad",
+    "x",
+    kernel=_pad,
+    rule=_pad_rule,
+    vjp=lambda g, widths: pad(g, widths=tuple((-lo, -hi) for lo, hi in widths), value=0),
+    batch=lambda b: (b(b.front(0), widths=((0, 0), *b.params["widths"])), 0),
 )
 
 
@@ -325,8 +360,14 @@ def _cat_rule(*xs: Any, axis: int) -> Any:
     return tuple(shape), xs[0].dtype
 
 
-cat = primitive("cat", "*xs", kernel=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis), rule=_cat_rule, vjp=_cat_vjp)
-
+cat = primitive(
+    "cat",
+    "*xs",
+    kernel=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis),
+    rule=_cat_rule,
+    vjp=_cat_vjp,
+    batch=batching.shifted("axis"),
+)
 
 
 def _split(xp: Any, x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
@@ -335,12 +376,18 @@ def _split(xp: Any, x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...
     return tuple(x[(*lead, slice(start, start + n))] for start, n in zip(starts, sizes, strict=False))
 
 
-def _split_rule(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
-    return tuple((tuple(n if i == axis else m for i, m in enumerate(x.shape)), x.dtype) for n in sizes)
+def _split_rule(x: Any, sizes: tuple[int, ...], axis: int) -> list[Any]:
+    return [(tuple(n if i == axis else m for i, m in enumerate(x.shape)), x.dtype) for n in sizes]
 
 
 split = primitive(  # pieces along an axis, whose gradients join in one step; for values that nobody writes to, as pieces share x's memory
-    "split", "x", kernel=_split, rule=_split_rule, vjp=lambda g, axis: cat(*g, axis=axis), multi=True
+    "split",
+    "x",
+    kernel=_split,
+    rule=_split_rule,
+    vjp=lambda g, axis: cat(*g, axis=axis),
+    multi=True,
+    batch=batching.shifted("axis"),
 )
 
 # -- complex views ----------------------------------------------------------------------------------------------------------------------
@@ -353,6 +400,7 @@ view_as_real = primitive(
     rule=lambda x: ((*x.shape, 2), x.dtype.type(0).real.dtype),
     vjp=lambda g: view_as_complex(g),
     view="maybe",
+    batch="leading",
 )
 view_as_complex = primitive(
     "view_as_complex",
@@ -361,6 +409,7 @@ view_as_complex = primitive(
     rule=lambda x: (x.shape[:-1], np.dtype(f"c{2 * x.dtype.itemsize}")),
     vjp=lambda g: view_as_real(g),
     view="maybe",
+    batch="leading",
 )
 
 

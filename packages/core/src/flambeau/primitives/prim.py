@@ -186,7 +186,7 @@ def _map_rule(result: Any = None) -> Rule:
 
     def rule(*xs: Any, **params: Any) -> Any:
         arrays = [x for x in xs if hasattr(x, "shape")]
-        d = arrays[-1].dtype
+        d = next((a.dtype for a in arrays if a.dtype.kind == "c"), arrays[-1].dtype)  # derivatives mix real and complex factors
         d = d if result is None else result(d) if callable(result) else result
         return broadcast("elementwise", *[a.shape for a in arrays]), d
 
@@ -204,6 +204,6 @@ unary = partial(elementwise, inputs="x")
 binary = partial(elementwise, inputs="x y")
 
 
-def like(x: Any, **params: Any) -> Any:
+def like(x: Any, *others: Any, **params: Any) -> Any:
     """The rule "same shape and dtype as the first input"."""
     return x.shape, x.dtype

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.base.errors import DeviceError
 from flambeau.base.shapes import reduced
+from flambeau.device.base import executors
+from flambeau.primitives import batching
 from flambeau.primitives.elementwise import BOOL, add, cast, cj, div, eq, exp, mul, sub, where, zero
 from flambeau.primitives.movement import expand, flip, reshape
 from flambeau.primitives.prim import like, primitive
@@ -52,8 +55,22 @@ def restore(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...]) -> Any:
     return expand(reshape(g, shape=reduced(x_shape, axis, True)), shape=x_shape)
 
 
-sum_ = primitive("sum", "x", kernel=_accumulate("sum", "add"), rule=_rule, vjp=lambda g, x_shape, axis: restore(g, x_shape, axis))
-prod_ = primitive("prod", "x", kernel=_accumulate("prod", "multiply"), rule=_rule, vjp=lambda g, x, out, axis: _prod_vjp(g, x, out, axis))
+sum_ = primitive(
+    "sum",
+    "x",
+    kernel=_accumulate("sum", "add"),
+    rule=_rule,
+    vjp=lambda g, x_shape, axis: restore(g, x_shape, axis),
+    batch=batching.shifted("axis"),
+)
+prod_ = primitive(
+    "prod",
+    "x",
+    kernel=_accumulate("prod", "multiply"),
+    rule=_rule,
+    vjp=lambda g, x, out, axis: _prod_vjp(g, x, out, axis),
+    batch=batching.shifted("axis"),
+)
 
 
 def _prod_vjp(g: Any, x: Any, out: Any, axis: tuple[int, ...]) -> Any:
@@ -95,10 +112,36 @@ def _extreme(name: str) -> Any:
     return lambda xp, x, axis, keepdim: getattr(xp, name)(x, axis=axis, keepdims=keepdim)
 
 
-amax = primitive("amax", "x", kernel=_extreme("max"), rule=_rule, vjp=_extreme_vjp)
-amin = primitive("amin", "x", kernel=_extreme("min"), rule=_rule, vjp=_extreme_vjp)
-any_ = primitive("any", "x", kernel=_extreme("any"), rule=_bool_rule)
-all_ = primitive("all", "x", kernel=_extreme("all"), rule=_bool_rule)
+amax = primitive(
+    "amax",
+    "x",
+    kernel=_extreme("max"),
+    rule=_rule,
+    vjp=_extreme_vjp,
+    batch=batching.shifted("axis"),
+)
+amin = primitive(
+    "amin",
+    "x",
+    kernel=_extreme("min"),
+    rule=_rule,
+    vjp=_extreme_vjp,
+    batch=batching.shifted("axis"),
+)
+any_ = primitive(
+    "any",
+    "x",
+    kernel=_extreme("any"),
+    rule=_bool_rule,
+    batch=batching.shifted("axis"),
+)
+all_ = primitive(
+    "all",
+    "x",
+    kernel=_extreme("all"),
+    rule=_bool_rule,
+    batch=batching.shifted("axis"),
+)
 
 
 def _arg(name: str) -> Any:
@@ -112,8 +155,20 @@ def _arg_rule(x: Any, axis: int, keepdim: bool) -> Any:
     return reduced(x.shape, (axis,), keepdim), INT64
 
 
-argmax = primitive("argmax", "x", kernel=_arg("argmax"), rule=_arg_rule)
-argmin = primitive("argmin", "x", kernel=_arg("argmin"), rule=_arg_rule)
+argmax = primitive(
+    "argmax",
+    "x",
+    kernel=_arg("argmax"),
+    rule=_arg_rule,
+    batch=batching.shifted("axis"),
+)
+argmin = primitive(
+    "argmin",
+    "x",
+    kernel=_arg("argmin"),
+    rule=_arg_rule,
+    batch=batching.shifted("axis"),
+)
 
 
 def _scan(name: str) -> Any:
@@ -126,9 +181,21 @@ def _scan(name: str) -> Any:
 
 
 cumsum = primitive(
-    "cumsum", "x", kernel=_scan("cumsum"), rule=like, vjp=lambda g, axis: flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,))
+    "cumsum",
+    "x",
+    kernel=_scan("cumsum"),
+    rule=like,
+    vjp=lambda g, axis: flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,)),
+    batch=batching.shifted("axis"),
 )
-cumprod = primitive("cumprod", "x", kernel=_scan("cumprod"), rule=like, vjp=lambda g, x, out, axis: _cumprod_vjp(g, x, out, axis))
+cumprod = primitive(
+    "cumprod",
+    "x",
+    kernel=_scan("cumprod"),
+    rule=like,
+    vjp=lambda g, x, out, axis: _cumprod_vjp(g, x, out, axis),
+    batch=batching.shifted("axis"),
+)
 
 
 def _cumprod_vjp(g: Any, x: Any, out: Any, axis: int) -> Any:
@@ -136,7 +203,7 @@ def _cumprod_vjp(g: Any, x: Any, out: Any, axis: int) -> Any:
     the axis."""
     from flambeau.primitives.movement import cat, slice_
 
-    if not bool(np.any(_host(eq(x, 0)))):
+    if not _has_zero(x):
         total = mul(g, cj(out))
         return div(flip(cumsum(flip(total, axes=(axis,)), axis=axis), axes=(axis,)), cj(x))
     n = x._a.shape[axis]
@@ -154,10 +221,15 @@ def _cumprod_vjp(g: Any, x: Any, out: Any, axis: int) -> Any:
     return mul(cj(before), cat(*reversed(pieces), axis=axis))
 
 
-def _host(t: Any) -> np.ndarray:
-    from flambeau.device.base import executors
-
-    return executors[type(t._a)].to_numpy(t._a)
+def _has_zero(x: Any) -> bool:
+    """Whether an element is 0; inside vmap, in any example. Yes where there are no values to look at."""
+    while (inner := getattr(x._a, "value", None)) is not None:
+        x = inner
+    nought = eq(x, 0)
+    try:
+        return bool(np.any(executors[type(nought._a)].to_numpy(nought._a)))
+    except DeviceError:
+        return True
 
 
 def _extreme_scan_rule(x: Any, axis: int) -> Any:
@@ -179,10 +251,31 @@ def _first(g: Any) -> Any:
     return sum_(g, axis=tuple(range(g._a.ndim)), keepdim=False)
 
 
-cummax = primitive("cummax", "x", kernel="scan.cummax", rule=_extreme_scan_rule, vjp=_extreme_scan_vjp, multi=True)
-cummin = primitive("cummin", "x", kernel="scan.cummin", rule=_extreme_scan_rule, vjp=_extreme_scan_vjp, multi=True)
+cummax = primitive(
+    "cummax",
+    "x",
+    kernel="scan.cummax",
+    rule=_extreme_scan_rule,
+    vjp=_extreme_scan_vjp,
+    multi=True,
+    batch=batching.shifted("axis"),
+)
+cummin = primitive(
+    "cummin",
+    "x",
+    kernel="scan.cummin",
+    rule=_extreme_scan_rule,
+    vjp=_extreme_scan_vjp,
+    multi=True,
+    batch=batching.shifted("axis"),
+)
 logcumsumexp = primitive(
-    "logcumsumexp", "x", kernel="scan.logcumsumexp", rule=like, vjp=lambda g, x, out, axis: _logcumsumexp_vjp(g, x, out, axis)
+    "logcumsumexp",
+    "x",
+    kernel="scan.logcumsumexp",
+    rule=like,
+    vjp=lambda g, x, out, axis: _logcumsumexp_vjp(g, x, out, axis),
+    batch=batching.shifted("axis"),
 )
 
 

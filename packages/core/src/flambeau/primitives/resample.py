@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.primitives import batching
 from flambeau.primitives.prim import primitive
 
 
@@ -19,6 +20,7 @@ resample = primitive(
     vjp=lambda g, x_shape, axis, method, step, align_corners: resample_grad(
         g, axis=axis, length=x_shape[axis], method=method, step=step, align_corners=align_corners
     ),
+    batch=batching.shifted("axis"),
 )
 resample_grad = primitive(
     "resample_grad",
@@ -28,4 +30,5 @@ resample_grad = primitive(
     vjp=lambda g, y_shape, axis, method, step, align_corners: resample(
         g, axis=axis, size=y_shape[axis], method=method, step=step, align_corners=align_corners
     ),
+    batch=batching.shifted("axis"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.shapes import reduced
+from flambeau.primitives import batching
 from flambeau.primitives.indexing import _unknown as unknown
 from flambeau.primitives.indexing import scatter_add, zeros_of
 from flambeau.primitives.movement import reshape
@@ -42,18 +43,65 @@ sort = primitive(
     rule=lambda x, axis, descending: [(x.shape, x.dtype), (x.shape, INT64)],
     vjp=_values_vjp,
     multi=True,
+    batch=batching.shifted("axis"),
 )
-argsort = primitive("argsort", "x", kernel="sort.argsort", rule=lambda x, axis, descending: (x.shape, INT64))
-topk = primitive("topk", "x", kernel="sort.topk", rule=_topk_rule, vjp=_values_vjp, multi=True)
-kthvalue = primitive("kthvalue", "x", kernel="sort.kthvalue", rule=_single_rule, vjp=_single_vjp, multi=True)
-mode = primitive("mode", "x", kernel="sort.mode", rule=_single_rule, vjp=_single_vjp, multi=True)
-searchsorted = primitive("searchsorted", "sequence x", kernel="sort.searchsorted", rule=lambda sequence, x, right: (x.shape, INT64))
+argsort = primitive(
+    "argsort",
+    "x",
+    kernel="sort.argsort",
+    rule=lambda x, axis, descending: (x.shape, INT64),
+    batch=batching.shifted("axis"),
+)
+topk = primitive(
+    "topk",
+    "x",
+    kernel="sort.topk",
+    rule=_topk_rule,
+    vjp=_values_vjp,
+    multi=True,
+    batch=batching.shifted("axis"),
+)
+kthvalue = primitive(
+    "kthvalue",
+    "x",
+    kernel="sort.kthvalue",
+    rule=_single_rule,
+    vjp=_single_vjp,
+    multi=True,
+    batch=batching.shifted("axis"),
+)
+mode = primitive(
+    "mode",
+    "x",
+    kernel="sort.mode",
+    rule=_single_rule,
+    vjp=_single_vjp,
+    multi=True,
+    batch=batching.shifted("axis"),
+)
+searchsorted = primitive(
+    "searchsorted",
+    "sequence x",
+    kernel="sort.searchsorted",
+    rule=lambda sequence, x, right: (x.shape, INT64),
+    batch=batching.searchsorted,
+)
 unique = primitive("unique", "x", kernel="unique.unique", rule=unknown("unique"), multi=True)  # values, inverse, counts
 unique_consecutive = primitive(
     "unique_consecutive", "x", kernel="unique.unique_consecutive", rule=unknown("unique_consecutive"), multi=True
 )
 bincount = primitive("bincount", "*xs", kernel="unique.bincount", rule=unknown("bincount"))  # integers, and perhaps weights
 histogram = primitive(  # values, edges, and perhaps weights
-    "histogram", "*xs", kernel="unique.histogram", rule=lambda *xs: ((xs[1].shape[0] - 1,), xs[-1].dtype if len(xs) == 3 else xs[0].dtype)
+    "histogram",
+    "*xs",
+    kernel="unique.histogram",
+    rule=lambda *xs: ((xs[1].shape[0] - 1,), xs[-1].dtype if len(xs) == 3 else xs[0].dtype),
+    batch="looped",
 )
-histc = primitive("histc", "x", kernel="unique.histc", rule=lambda x, bins, low, high: ((bins,), x.dtype))
+histc = primitive(
+    "histc",
+    "x",
+    kernel="unique.histc",
+    rule=lambda x, bins, low, high: ((bins,), x.dtype),
+    batch="looped",
+)

@@ -15,6 +15,8 @@ def source(prim: Any, device: Any = None, **params: Any) -> Any:
     """Bind a primitive that has no inputs on a device."""
     if state.interceptor is not None:
         return state.interceptor(prim, (), {"device": device, **params})
+    if state.draw is not None and prim is random:
+        return state.draw(device, params)
     return make(prim, device, **params)
 
 

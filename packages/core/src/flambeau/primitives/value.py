@@ -49,6 +49,18 @@ def storage_of(x: Value) -> Storage:
     return st
 
 
+def memory_of(array: Any) -> Any:
+    """The array that owns the memory under an array, as far as the dtype is the same. NumPy puts helpers between a strided view and its
+    source, which are no arrays."""
+    root = node = array
+    while (node := getattr(node, "base", None)) is not None:
+        if type(node) is type(array):
+            if node.dtype != array.dtype:
+                break
+            root = node
+    return root
+
+
 def link_view(x: Value, view: Value, kind: str) -> None:
     """Let `view` share x's storage. A view that is only "maybe" one does if its array shares x's memory (a reshape may have copied)."""
     origin = view._a.base

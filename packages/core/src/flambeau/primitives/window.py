@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.shapes import Shape
+from flambeau.primitives import batching
 from flambeau.primitives.indexing import gather
 from flambeau.primitives.kernels.window import pool_output_shape
 from flambeau.primitives.movement import reshape
@@ -27,6 +28,7 @@ max_pool = primitive(  # values, and their flat positions among the spatial axes
     rule=_max_rule,
     vjp=lambda g, out, x_shape: unpool(g[0], out[1], input_shape=x_shape),
     multi=True,
+    batch=batching.folded(),
 )
 max_pool_values = primitive(  # without the positions, which are found again where a gradient needs them
     "max_pool_values",
@@ -36,6 +38,7 @@ max_pool_values = primitive(  # without the positions, which are found again whe
     vjp=lambda g, x, x_shape, kernel, stride, padding, dilation, ceil_mode: unpool(
         g, max_pool(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)[1], input_shape=x_shape
     ),
+    batch=batching.folded(),
 )
 adaptive_max_pool = primitive(
     "adaptive_max_pool",
@@ -44,6 +47,7 @@ adaptive_max_pool = primitive(
     rule=lambda x, output_size: [(x.shape[: -len(output_size)] + tuple(output_size), d) for d in (x.dtype, INT64)],
     vjp=lambda g, out, x_shape: unpool(g[0], out[1], input_shape=x_shape),
     multi=True,
+    batch=batching.folded(),
 )
 unpool = primitive(  # add values at the positions that max pooling found
     "unpool",
@@ -51,6 +55,7 @@ unpool = primitive(  # add values at the positions that max pooling found
     kernel=lambda xp, x, i, input_shape: _unpool(xp, x, i, input_shape),
     rule=lambda x, i, input_shape: (input_shape, x.dtype),
     vjp=(lambda g, i: pick(g, i), None),
+    batch=batching.folded("input_shape"),
 )
 
 
@@ -84,6 +89,7 @@ sum_pool = primitive(
     vjp=lambda g, x_shape, kernel, stride, padding, ceil_mode: sum_pool_grad(
         g, input_shape=x_shape, kernel=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode
     ),
+    batch=batching.folded(),
 )
 
 
@@ -99,6 +105,7 @@ sum_pool_grad = primitive(
     kernel=_sum_pool_grad,
     rule=lambda y, input_shape, kernel, stride, padding, ceil_mode: (input_shape, y.dtype),
     vjp=lambda g, kernel, stride, padding, ceil_mode: sum_pool(g, kernel=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode),
+    batch=batching.folded("input_shape"),
 )
 
 
@@ -116,6 +123,7 @@ unfold = primitive(  # (N, C, *spatial) -> (N, C, *kernel, *out)
     vjp=lambda g, x_shape, kernel, stride, padding, dilation: fold(
         g, output_size=x_shape[-len(kernel) :], kernel=kernel, stride=stride, padding=padding, dilation=dilation
     ),
+    batch=batching.folded(),
 )
 fold = primitive(
     "fold",
@@ -123,4 +131,5 @@ fold = primitive(
     kernel="window.fold",
     rule=lambda y, output_size, kernel, stride, padding, dilation: ((*y.shape[: -2 * len(kernel)], *output_size), y.dtype),
     vjp=lambda g, kernel, stride, padding, dilation: unfold(g, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
+    batch=batching.folded(),
 )

@@ -10,7 +10,7 @@ from flambeau.base import dtypes
 from flambeau.base.dtypes import dtype as DType
 from flambeau.base.errors import ArgumentTypeError, DeviceError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import sizes_from
-from flambeau.device.base import backend, default_device, device
+from flambeau.device.base import backend, default_device, device, executors
 from flambeau.primitives import source as rows
 from flambeau.primitives.source import source
 from flambeau.tensor.tensor import Tensor, wrap
@@ -232,13 +232,19 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return _finish(source(rows.full, _where(device), shape=shape, value=fill_value, dtype=d), requires_grad)
 
 
+def adopted(like: Tensor, made: Tensor) -> Tensor:
+    """A new tensor as one that goes with `like`: inside vmap, one with memory for each example."""
+    a = like._a
+    return made if type(a) is np.ndarray else executors[type(a)].adopt(a, made)
+
+
 def _like(op: str, value: Any) -> Any:
     def make(
         input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None
     ) -> Tensor:
         d = input._a.dtype if dtype is None else dtypes.as_dtype(dtype, op).numpy
         where = input.device if device is None else _where(device)
-        return _finish(source(rows.full, where, shape=input._a.shape, value=value, dtype=d), requires_grad)
+        return _finish(adopted(input, source(rows.full, where, shape=input._a.shape, value=value, dtype=d)), requires_grad)
 
     make.__name__ = make.__qualname__ = op
     make.__doc__ = f"A tensor of the shape, dtype and device of `input`, filled with {value}."
@@ -255,7 +261,7 @@ def empty_like(
     """An uninitialised tensor of the shape, dtype and device of `input`."""
     d = input._a.dtype if dtype is None else dtypes.as_dtype(dtype, "empty_like").numpy
     where = input.device if device is None else _where(device)
-    return _finish(source(rows.empty, where, shape=input._a.shape, dtype=d), requires_grad)
+    return _finish(adopted(input, source(rows.empty, where, shape=input._a.shape, dtype=d)), requires_grad)
 
 
 def full_like(

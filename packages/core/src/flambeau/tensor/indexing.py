@@ -189,7 +189,8 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         write(view, value, "x[key] = value")
         return
     _same_shapes(indices)
-    if type(view._a) is np.ndarray and state.interceptor is None and not (mode.grad and (x._node is not None or value._node is not None)):
+    plain = all(type(t._a) is np.ndarray for t in (view, value, *indices))
+    if plain and state.interceptor is None and not (mode.grad and (x._node is not None or value._node is not None)):
         _store_direct(view, indices, axes, value)
         return
     apply_recorded(view, lambda old: rows.index_put(old, value, *indices, axes=axes, accumulate=False), "x[key] = value")

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from flambeau.autograd.modes import mode
-from flambeau.autograd.node import AccumulateGrad, record
+from flambeau.autograd.rebase import check_leaf, rebase
 from flambeau.base import dtypes
 from flambeau.base.errors import DtypeError, GradientError, ShapeError, explain
+from flambeau.device.base import executors
+from flambeau.primitives.batching import unbatched_target
 from flambeau.primitives.bind import state
-from flambeau.primitives.movement import as_strided, expand, offset_of, put_strided
+from flambeau.primitives.movement import expand
 from flambeau.primitives.prim import Prim
 from flambeau.primitives.value import storage_of
 from flambeau.tensor.tensor import Tensor, wrap
@@ -30,20 +32,24 @@ def write(x: Tensor, value: Tensor, op: str) -> Tensor:
             value = expand(value, shape=array.shape)
         if value._a.dtype != array.dtype:
             value = value.to(x.dtype)
-        _store(array, value._a)
+        _store(array, value)
         storage_of(x).version += 1
-        _rebase(x, value)
+        rebase(x, value)
     else:
-        _store(array, source)
+        _store(array, value)
         storage_of(x).version += 1
     return x
 
 
-def _store(array: Any, source: Any) -> None:
-    if type(array) is np.ndarray:
+def _store(array: Any, value: Tensor) -> None:
+    source = value._a
+    if type(array) is np.ndarray and type(source) is np.ndarray:
         np.copyto(array, source, casting="unsafe")
-    else:
-        array[...] = source
+        return
+    owner = executors[type(array)]
+    if type(source) is not type(array) and executors[type(source)].priority > owner.priority:
+        raise unbatched_target()
+    owner.store(array, value)
 
 
 def _check(x: Tensor, value: Tensor, op: str) -> None:
@@ -60,57 +66,10 @@ def _check(x: Tensor, value: Tensor, op: str) -> None:
         raise GradientError(explain(op, expected="a tensor with memory for each element", got=got, hint=".clone() first"))
 
 
-def check_leaf(x: Tensor, op: str) -> None:
-    """Refuse to change a leaf that requires grad, or a view of one, while operations are recorded."""
-    base: Any = x if x._base is None else x._base
-    if type(base._node) is AccumulateGrad:
-        got = "a leaf that requires grad" if base is x else "a view of a leaf that requires grad"
-        hint = "with flambeau.no_grad():, or the out-of-place operation"
-        raise GradientError(explain(op, expected="a tensor whose history may change in place", got=got, hint=hint))
-
-
-def _geometry(x: Any, base: Any) -> dict[str, Any]:
-    a, b = x._a, base._a
-    return {
-        "strides": tuple(s // a.itemsize for s in a.strides),
-        "offset": offset_of(a),
-        "x_strides": tuple(s // b.itemsize for s in b.strides),
-        "x_offset": offset_of(b),
-    }
-
-
-def _rebase(x: Tensor, value: Tensor) -> None:
-    """Give x (and its base and the other views of that base) the history of the written value."""
-    base: Any = x if x._base is None else x._base
-    if base is x:
-        x._node = value._node
-    else:
-        if x._a.dtype != base._a.dtype:
-            got = f"a view with dtype {x.dtype!r} of a tensor with dtype {base.dtype!r}"
-            raise GradientError(
-                explain("in-place write", expected="a view of the same dtype while gradients are recorded", got=got, hint=".clone() first")
-            )
-        old, result = wrap(base._a), wrap(base._a)
-        old._node = base._node
-        record(put_strided, (old, value), _geometry(x, base), result)
-        base._node = result._node
-    array: Any = base._a
-    for ref in storage_of(base).views:
-        view = ref()
-        if view is not None and view._base is base and view._a.dtype == array.dtype:
-            refresh(view, base)
-
-
-def refresh(view: Any, base: Any) -> None:
-    """Re-derive a view's node from its base."""
-    view._node = None
-    if base._node is not None:
-        record(as_strided, (base,), {"shape": view._a.shape, **_geometry(view, base)}, view)
-
-
 def alias(x: Tensor) -> Tensor:
     """Another tensor object for the same value, so that a node can keep it while x moves on."""
-    t = wrap(x._a)
+    a = x._a
+    t = wrap(a if type(a) is np.ndarray else executors[type(a)].alias(a))
     t._node, t._st, t._base = x._node, storage_of(x), x._base
     return t
 
@@ -121,13 +80,17 @@ def apply_recorded(x: Tensor, op: Callable[..., Any], name: str, *args: Any, **k
     The node may keep the old value for its derivative. Then it gets a copy, because the memory is about to be overwritten.
     """
     check_leaf(x, name)
-    old = alias(x)
+    old: Any = alias(x)
     result = op(old, *args, **kwargs)
-    kept = weakref.ref(old)
-    del old
-    survivor = kept()
-    if survivor is not None:
-        survivor._a, survivor._st = x._a.copy(), None
+    layers = []
+    while old is not None:  # inside vmap there are tensors within
+        layers.append(weakref.ref(old))
+        old = getattr(old._a, "value", None)
+    survivors = [value for layer in layers if (value := layer()) is not None]
+    if survivors:
+        survivors[-1]._a = survivors[-1]._a.copy()
+        for value in survivors:
+            value._st = None
     return write(x, result, name)
 
 

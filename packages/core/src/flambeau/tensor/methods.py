@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import ShapeError, explain
-from flambeau.ops import convert, indexing, joining, matmul, pointwise, random, reduction, shape
+from flambeau.ops import activation, convert, indexing, joining, matmul, pointwise, random, reduction, shape
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.value import storage_of
 from flambeau.tensor import creation, interop, lanes, mathematics
 from flambeau.tensor.indexing import getitem, setitem
 from flambeau.tensor.inplace import inplace, inplace_binary, write
 from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.transfer import to_device
 
 POINTWISE = """
 abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh
@@ -39,6 +40,8 @@ triu
 """.split()
 MATMUL = "addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot".split()
 CONVERT = "cpu cuda pin_memory to type_as".split()
+
+ACTIVATION = "hardshrink prelu".split()
 
 INPLACE = """
 abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr arccos arcsin arctan asin asinh atan atan2 atanh baddbmm
@@ -102,7 +105,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Take over the elements of `src` (broadcast, converted, moved)."""
     if not isinstance(src, Tensor):
         src = creation.as_tensor(src, device=self.device)
-    return write(self, convert.to_device(src, self.device), "copy_")
+    return write(self, to_device(src, self.device), "copy_")
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
@@ -142,8 +145,10 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 
 
 def _new(make: Any, name: str) -> Any:
-    def method(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
-        return make(*args, dtype=dtype or self.dtype, device=self.device if device is None else device, **kwargs)
+    def method(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+        made = make(*args, dtype=dtype or self.dtype, device=self.device if device is None else device, **kwargs)
+        made = creation.adopted(self, made)
+        return made.requires_grad_() if requires_grad else made
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{make.__name__}` with the dtype and device of this tensor."
@@ -262,6 +267,7 @@ def install() -> None:
         (indexing, INDEXING),
         (matmul, MATMUL),
         (convert, CONVERT),
+        (activation, ACTIVATION),
     ):
         for name in names:
             setattr(Tensor, name, getattr(module, name))

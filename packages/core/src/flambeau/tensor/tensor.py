@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flambeau.autograd import engine
-from flambeau.autograd.hooks import RemovableHandle, add_hook, put
+from flambeau.autograd.hooks import RemovableHandle, add_hook, hooks_of, put
 from flambeau.autograd.modes import mode
-from flambeau.autograd.node import AccumulateGrad, Node
+from flambeau.autograd.node import AccumulateGrad, Node, Pick
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentTypeError, GradientError, ShapeError, explain
 from flambeau.device.base import backend, device, executors
@@ -165,7 +165,11 @@ class Tensor(Value):
         if flags is None:
             return True
         if memory_format is not None and str(memory_format).endswith("channels_last"):
-            return bool(self._a.transpose(0, 2, 3, 1).flags.c_contiguous) if self._a.ndim == 4 else False
+            if self._a.ndim != 4:
+                return False
+            (n, c, h, w), strides = self._a.shape, self.stride()
+            wanted = zip((n, c, h, w), (h * w * c, 1, w * c, c), strides, strict=True)
+            return 0 in self._a.shape or all(s == t or size == 1 for size, t, s in wanted)
         return bool(flags.c_contiguous)
 
     @property
@@ -240,7 +244,13 @@ class Tensor(Value):
     @property
     def grad_fn(self) -> Node | None:
         """The node of the operation that made it."""
-        return None if type(self._node) is AccumulateGrad else self._node
+        node = self._node
+        return None if type(node) is AccumulateGrad else node.parents[0] if type(node) is Pick else node
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of `grad_fn` it is."""
+        return self._node.index if type(self._node) is Pick else 0
 
     @property
     def grad(self) -> Any:
@@ -273,20 +283,25 @@ class Tensor(Value):
     def detach(self) -> Tensor:
         """The same memory without gradient."""
         t: Tensor = _new(Tensor)
-        t._a, t._node, t._base = self._a, None, None
+        a = self._a
+        t._a = a if type(a) is np.ndarray else executors[type(a)].detach(a)
+        t._node = t._base = None
         t._st = storage_of(self)
         return t
 
     def detach_(self) -> Tensor:
         """Forget the history of this tensor."""
+        if type(self._node) is AccumulateGrad:
+            return self.requires_grad_(False)
         self._node = None
+        self._a = executors[type(self._a)].detach(self._a)
         return self
 
     @property
     def data(self) -> Tensor:
         """The same memory without gradient, and without the check that saved values were not changed."""
         t: Tensor = _new(Tensor)
-        t._a, t._node, t._base, t._st = self._a, None, None, None
+        t._a, t._node, t._base, t._st = executors[type(self._a)].detach(self._a), None, None, None
         return t
 
     @data.setter
@@ -299,9 +314,8 @@ class Tensor(Value):
         """Keep the gradient of a tensor that is not a leaf in `.grad`."""
         if self._node is None:
             raise GradientError(explain("retain_grad", expected="a tensor that requires grad", got="one that does not"))
-        if self.is_leaf or self.__dict__.get("_retains"):
+        if self.is_leaf or "_retains" in self.__dict__:
             return
-        self.__dict__["_retains"] = True
         me = weakref.ref(self)
 
         def keep(g: Any) -> None:
@@ -309,12 +323,12 @@ class Tensor(Value):
             if t is not None:
                 t.grad = g if t.grad is None else t.grad + g
 
-        add_hook(self._node, keep)
+        self.__dict__["_retains"] = put(hooks_of(self._node).retain, keep).id
 
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was called."""
-        return bool(self.__dict__.get("_retains")) if not self.is_leaf else False
+        return not self.is_leaf and "_retains" in self.__dict__
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(grad)` when the gradient of this tensor is computed; what it returns (if not None) replaces it."""

@@ -15,13 +15,14 @@ recipe = Recipe("mine", Config, run, "Learns something.")
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ import numpy as np
 from flambeau.__about__ import __version__
 from flambeau.base.errors import ArgumentError, FileFormatError, PluginError, explain
 from flambeau.base.files import atomic_write
+from flambeau.base.switches import get_num_threads, set_num_threads
 from flambeau.ops.random import manual_seed
 from flambeau.serialization.checkpoint import Checkpointer
 from flambeau.train.options import build
@@ -92,6 +94,7 @@ class Recipe:
         run: does the work: `run(config, context)` returns the final metrics by plain names (accuracy, mean_return, wer, ...).
         description: what it does, in a sentence.
         next_steps: what to try afterwards, a line each.
+        threads: how many threads an operation uses while it runs; None for all cores. One is quickest for small matrices.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Recipe:
     run: Callable[[Any, RunContext], Mapping[str, float]]
     description: str = ""
     next_steps: Sequence[str] = ()
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.config, type) and dataclasses.is_dataclass(self.config)):
@@ -117,6 +121,19 @@ class RunResult:
     def to_json(self) -> str:
         """The result as one line of JSON."""
         return json.dumps(dataclasses.asdict(self))
+
+
+@contextlib.contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Limit the threads of operations for a block."""
+    before = get_num_threads()
+    if count is not None:
+        set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            set_num_threads(before)
 
 
 def seed_everything(seed: int) -> None:
@@ -163,7 +180,8 @@ class Run:
         context = RunContext(self.seed, self.device, self.out, self.resume, tuple(callbacks), on_report)
         seed_everything(self.seed)
         start = time.perf_counter()
-        metrics = _plain(self.recipe, self.recipe.run(self.config, context))
+        with threads(self.recipe.threads):
+            metrics = _plain(self.recipe, self.recipe.run(self.config, context))
         result = RunResult(self.recipe.name, metrics, round(time.perf_counter() - start, 3), str(self.out))
         _write_run(self.out, {**record, "metrics": result.metrics, "seconds": result.seconds})
         return result

@@ -47,6 +47,6 @@ def digits_cnn(weights: str | os.PathLike[str] | None = None, **options: Any) ->
     """
     model = DigitsCNN(**options)
     if weights is not None:
-        model.load_state_dict(flambeau.load(weights))
+        model.load_state_dict(flambeau.load(weights, map_location="cpu"))
         model.eval()
     return model

@@ -28,6 +28,7 @@ class Config:
     weight_decay: Annotated[float, "of AdamW"] = 1e-2
     width: Annotated[int, "channels of the first convolution"] = 16
     dropout: Annotated[float, "before the last layer"] = 0.2
+    label_smoothing: Annotated[float, "how much of the target goes to all classes alike"] = 0.1
     workers: Annotated[int, "processes that load data"] = 0
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ def run(config: Config, context: RunContext) -> dict[str, float]:
     trainer = Trainer(
         model,
         optimizer,
-        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(label_smoothing=config.label_smoothing),
         scheduler=optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.epochs * len(train)),
         schedule_every="batch",
         metrics={"accuracy": Accuracy()},
@@ -67,7 +68,7 @@ def run(config: Config, context: RunContext) -> dict[str, float]:
 def _draw_mistakes(trainer: Trainer, loader: Any, context: RunContext) -> None:
     trainer.model.eval()
     with flambeau.no_grad():
-        guesses = [trainer.model(images.to(context.device)).argmax(1).numpy() for images, _ in loader]
+        guesses = [trainer.model(images.to(context.device)).argmax(1).cpu().numpy() for images, _ in loader]
     picture = io.BytesIO()
     digits = loader.dataset
     mistakes(digits.images, digits.targets, np.concatenate(guesses), digits.classes).save(picture, "PNG")
@@ -80,6 +81,7 @@ recipe = Recipe(
     Config,
     run,
     "A small convolutional net learns the optical digits.",
+    threads=1,
     next_steps=[
         "look at learning_curve.png and mistakes.png, in the run's directory",
         "flambeau fit digits --seed 1 --set width=32 --out runs/digits-wide",

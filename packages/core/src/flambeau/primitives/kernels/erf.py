@@ -152,7 +152,8 @@ def erf(xp: Any, x: Array) -> Array:
     """
     if work_dtype(x.dtype) == np.float32:
         with np.errstate(all="ignore"):
-            return by_blocks(xp, lambda v: _erf32(xp, v), x.astype(np.float32, copy=False)).astype(x.dtype, copy=False)
+            flat = x.astype(np.float32, copy=False).reshape(-1)  # a zero-dimensional array would turn into a number on the way
+            return by_blocks(xp, lambda v: _erf32(xp, v), flat).reshape(x.shape).astype(x.dtype, copy=False)
     return _erf64(xp, x)
 
 

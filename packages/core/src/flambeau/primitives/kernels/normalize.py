@@ -63,14 +63,22 @@ def _mean(x: Array, axis: Axes) -> Array:
     return x.sum(axis=axis, keepdims=True) / _count(x, axis)
 
 
+def product_sum(xp: Any, x: Array, y: Array, axis: Axes) -> Array:
+    """The sum of x * y (of one shape) over axes, which stay with size 1, without an array of the products.
+
+    >>> import numpy as np
+    >>> product_sum(np, np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), (1,)).tolist()
+    [[11.0]]
+    """
+    dtype, (x, y) = x.dtype, to_work(x, y)
+    names = "abcdefghijklmnopqrstuvwxyz"[: x.ndim]
+    kept = "".join(n for i, n in enumerate(names) if i not in axis)
+    total = xp.einsum(f"{names},{names}->{kept}", x, y)
+    return total.reshape(reduced(x.shape, axis, True)).astype(dtype, copy=False)
+
+
 def _mean_product(xp: Any, x: Array, y: Array, axis: Axes) -> Array:
-    """The mean of x * y, without an array of the products where the axes are the last ones."""
-    lead = x.ndim - len(axis)
-    if axis == tuple(range(lead, x.ndim)) and x.size and x.flags.c_contiguous and y.flags.c_contiguous:
-        length = math.prod(x.shape[lead:])
-        total = xp.einsum("ij,ij->i", x.reshape(-1, length), y.reshape(-1, length))
-        return total.reshape(x.shape[:lead] + (1,) * len(axis)) / x.dtype.type(length)
-    return _mean(x * y, axis)
+    return product_sum(xp, x, y, axis) / _count(x, axis)
 
 
 def standardize(xp: Any, x: Array, axis: Axes, eps: float, center: bool) -> tuple[Array, Array, Array]:
@@ -94,3 +102,40 @@ def standardize_grad(xp: Any, g: Array, y: Array, variance: Array, axis: Axes, e
         out -= _mean(g, axis)
     out *= 1 / xp.sqrt(variance + variance.dtype.type(eps))
     return out.astype(dtype, copy=False)
+
+
+def scale_shift(xp: Any, x: Array, w: Array, b: Array) -> Array:
+    """x * w + b with w and b broadcast to x."""
+    out = xp.multiply(x, w)
+    out += b
+    return out
+
+
+def _places(xp: Any, t: Array, ignore: int) -> tuple[Array, tuple[Array, ...]]:
+    """Which positions count, and the index of their classes in an array (N, C, positions)."""
+    flat = t.reshape(t.shape[0], -1) if t.size else t.reshape(t.shape[0], 0)
+    keep = flat != ignore
+    n, m = flat.shape
+    return keep, (xp.arange(n)[:, None], xp.where(keep, flat, 0), xp.arange(m))
+
+
+def nll(xp: Any, x: Array, t: Array, ignore: int) -> Array:
+    """-x[n, t[n, ...], ...] of x (N, C, ...), and 0 where t is `ignore`.
+
+    >>> import numpy as np
+    >>> nll(np, np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([1, 0, -100]), -100).tolist()
+    [-2.0, -3.0, 0.0]
+    """
+    keep, at = _places(xp, t, ignore)
+    out = xp.negative(x.reshape(*x.shape[:2], keep.shape[1])[at])
+    out[~keep] = 0
+    return out.reshape(t.shape)
+
+
+def nll_grad(xp: Any, y: Array, t: Array, classes: int, ignore: int) -> Array:
+    """The adjoint of `nll`: -y at the classes, zeros elsewhere."""
+    keep, at = _places(xp, t, ignore)
+    out = xp.zeros((t.shape[0], classes, keep.shape[1]), y.dtype)
+    if out.size:
+        out[at] = xp.where(keep, -y.reshape(keep.shape), 0)
+    return out.reshape(t.shape[0], classes, *t.shape[1:])

@@ -125,6 +125,26 @@ def table(size: int, out: int, method: str, step: float | None, align_corners: b
     return index, weight
 
 
+@functools.lru_cache(maxsize=256)
+def adjoint_table(size: int, out: int, method: str, step: float | None, align_corners: bool, dtype: Any) -> Table | None:
+    """`table` the other way round: which outputs each input goes to, with weight 0 for the rest; None where one input goes to very many."""
+    index, weight = table(size, out, method, step, align_corners, dtype)
+    target, value = index.T.reshape(-1), weight.T.reshape(-1)
+    order = np.argsort(target, kind="stable")
+    counts = np.bincount(target, minlength=size)
+    if counts.max(initial=0) > _MANY * len(index):
+        return None
+    slot = np.arange(len(order)) - (np.cumsum(counts) - counts)[target[order]]
+    taps = np.zeros((int(counts.max(initial=1)), size), np.int64)
+    weights = np.zeros(taps.shape, dtype)
+    taps[slot, target[order]] = order // len(index)
+    weights[slot, target[order]] = value[order]
+    return taps, weights
+
+
+_MANY = 16  # outputs per input and tap up to which the adjoint is a weighted sum of a few outputs
+
+
 def _along(values: Array, ndim: int, axis: int) -> Array:
     return values.reshape((-1,) + (1,) * (ndim - 1 - axis))
 
@@ -134,31 +154,36 @@ def _float_of(dtype: Any) -> np.dtype[Any]:
     return work if work.kind == "f" else np.dtype(np.float64)
 
 
-def resample(xp: Any, x: Array, *, axis: int, size: int, method: str, step: float | None, align_corners: bool) -> Array:
-    """x with `size` elements along the axis."""
-    index, weight = table(x.shape[axis], size, method, step, align_corners, _float_of(x.dtype))
-    if len(index) == 1:
-        return xp.take(x, xp.asarray(index[0]), axis=axis)
-    dtype, (x,) = x.dtype, to_work(x)
+def _weighted(xp: Any, x: Array, found: Table, axis: int) -> Array:
+    """The sums of x's elements along the axis that the table names."""
     total: Any = None
-    for i, w in zip(index, weight):
+    for i, w in zip(*found):
         part = xp.take(x, xp.asarray(i), axis=axis)
         part *= _along(xp.asarray(w), x.ndim, axis)
         total = part if total is None else xp.add(total, part, out=total)
-    return total.astype(dtype, copy=False)
+    return total
+
+
+def resample(xp: Any, x: Array, *, axis: int, size: int, method: str, step: float | None, align_corners: bool) -> Array:
+    """x with `size` elements along the axis."""
+    found = table(x.shape[axis], size, method, step, align_corners, _float_of(x.dtype))
+    if len(found[0]) == 1:
+        return xp.take(x, xp.asarray(found[0][0]), axis=axis)
+    dtype, (x,) = x.dtype, to_work(x)
+    return _weighted(xp, x, found, axis).astype(dtype, copy=False)
 
 
 def resample_grad(xp: Any, g: Array, *, axis: int, length: int, method: str, step: float | None, align_corners: bool) -> Array:
     """The adjoint of `resample` for an input with `length` elements along the axis."""
-    index, weight = table(length, g.shape[axis], method, step, align_corners, _float_of(g.dtype))
+    rule = (length, g.shape[axis], method, step, align_corners, _float_of(g.dtype))
     dtype, (g,) = g.dtype, to_work(g)
+    found = adjoint_table(*rule)
+    if found is not None and g.size:
+        return _weighted(xp, g, found, axis).astype(dtype, copy=False)
     into = xp.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), g.dtype)
-    lead = (slice(None),) * axis
-    if g.size == 0:
-        return into.astype(dtype, copy=False)
-    for i, w in zip(index, weight):
-        part = g if len(index) == 1 else g * _along(xp.asarray(w), g.ndim, axis)
+    index, weight = table(*rule)
+    for i, w in zip(index, weight) if g.size else ():
         starts = np.flatnonzero(np.diff(i, prepend=-1))  # i never decreases: equal neighbours are one run
-        runs = part if len(starts) == len(i) else xp.add.reduceat(part, xp.asarray(starts), axis=axis)
-        into[(*lead, xp.asarray(i[starts]))] += runs
+        runs = xp.add.reduceat(g * _along(xp.asarray(w), g.ndim, axis), xp.asarray(starts), axis=axis)
+        into[(*(slice(None),) * axis, xp.asarray(i[starts]))] += runs
     return into.astype(dtype, copy=False)

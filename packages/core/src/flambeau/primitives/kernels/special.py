@@ -13,6 +13,7 @@ import numpy as np
 from flambeau.primitives.kernels.bessel import i0, i0e, i1, i1e
 from flambeau.primitives.kernels.erf import erf, erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri
 from flambeau.primitives.kernels.gamma import digamma, lgamma, polygamma, sin_pi, zeta
+from flambeau.primitives.kernels.gamma_slope import gamma_slope
 from flambeau.primitives.kernels.incomplete import igamma, igammac
 from flambeau.primitives.kernels.layout import Array, in_float64
 
@@ -23,6 +24,7 @@ __all__ = [
     "erfcx",
     "erfinv",
     "expm1",
+    "gamma_slope",
     "i0",
     "i0e",
     "i1",

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flambeau.base.errors import MissingExtra, missing_extra
 from flambeau.base.files import atomic_write
@@ -18,7 +18,7 @@ WIDTH, PANEL_HEIGHT = 7.0, 2.6  # inches
 
 
 class LearningCurve(Callback):
-    """Draws the metrics over the epochs into a PNG file, one panel for each, `name` and `val_name` in the same.
+    """Draws the metrics over the epochs (over the steps, with `x="step"`) into a PNG file, a panel for each, `name` and `val_name` in one.
 
     It is drawn at the end, when the run breaks off, and in between at most every `seconds`. `metrics` names those to draw, "loss" for both
     `loss` and `val_loss`; all are drawn without it.
@@ -26,13 +26,21 @@ class LearningCurve(Callback):
     Raises MissingExtra without the package matplotlib (`pip install "flambeau[plot]"`).
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, metrics: tuple[str, ...] | None = None, seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        metrics: tuple[str, ...] | None = None,
+        x: Literal["epoch", "step"] = "epoch",
+        seconds: float = 30.0,
+    ) -> None:
         try:
             import matplotlib.figure
         except ImportError:
             raise missing_extra("LearningCurve", "matplotlib", "flambeau[plot]") from None
         self.path = Path(path)
         self.metrics = metrics
+        self.x = x
         self.seconds = seconds
         self._figure = matplotlib.figure.Figure
         self._rows: list[dict[str, float]] = []
@@ -53,7 +61,7 @@ class LearningCurve(Callback):
             self._rows = []
 
     def on_epoch_end(self, loop: Loop) -> None:
-        self._rows.append({"epoch": loop.epoch, **loop.metrics})
+        self._rows.append({self.x: getattr(loop, self.x), **loop.metrics})
         if time.monotonic() - self._drawn >= self.seconds:
             self._draw()
 
@@ -65,7 +73,7 @@ class LearningCurve(Callback):
 
     def _panels(self) -> dict[str, list[str]]:
         panels: dict[str, list[str]] = {}
-        for name in dict.fromkeys(name for row in self._rows for name in row if name != "epoch"):
+        for name in dict.fromkeys(name for row in self._rows for name in row if name != self.x):
             title = name.removeprefix("val_")
             if self.metrics is None or title in self.metrics:
                 panels.setdefault(title, []).append(name)
@@ -78,14 +86,14 @@ class LearningCurve(Callback):
         figure = self._figure(figsize=(WIDTH, PANEL_HEIGHT * len(panels)), layout="constrained")
         for axes, (title, names) in zip(figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0], panels.items(), strict=True):
             for name in names:
-                points = [(row["epoch"], row[name]) for row in self._rows if name in row]
+                points = [(row[self.x], row[name]) for row in self._rows if name in row]
                 label = "validation" if name.startswith("val_") else "training"
                 axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 50 else None)
             axes.set_ylabel(title)
             axes.grid(alpha=0.3)
             if len(names) > 1:
                 axes.legend()
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(self.x)
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=100)
         with atomic_write(self.path) as file:

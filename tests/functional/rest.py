@@ -1,16 +1,10 @@
-"""Normalisation, embedding, dropout, attention, padding, interpolation and sampling against PyTorch: values and gradients."""
+"""Cases of normalisation, embedding, attention, padding, interpolation and sampling. See compare.py."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-torch = pytest.importorskip("torch")
-
-import flambeau as fb  # noqa: E402
-import flambeau.nn.functional as F  # noqa: E402
-from flambeau.primitives.generator import use_stream  # noqa: E402
-from tests.parity.compare import bools, check, exactly, fixed, ints, normal, uniform  # noqa: E402
+from tests.functional.compare import bools, exactly, fixed, ints, normal, uniform
 
 
 def batch(training, **options):
@@ -213,7 +207,7 @@ RESAMPLING = [
     ("pixel_unshuffle", lambda F, lib, x: F.pixel_unshuffle(x, 3), [normal(8, 3, 6)]),
     ("channel_shuffle", lambda F, lib, x: F.channel_shuffle(x, 3), [normal(2, 6, 3, 2)]),
     *[
-        ("affine_grid-%s" % a, lambda F, lib, t, a=a: F.affine_grid(t, (2, 3, 4, 5), align_corners=a), [normal(2, 2, 3)])
+        (f"affine_grid-{a}", lambda F, lib, t, a=a: F.affine_grid(t, (2, 3, 4, 5), align_corners=a), [normal(2, 2, 3)])
         for a in (True, False)
     ],
     ("affine_grid-3d", lambda F, lib, t: F.affine_grid(t, (2, 3, 4, 5, 1), align_corners=False), [normal(2, 3, 4)]),
@@ -240,44 +234,3 @@ RESAMPLING += [
 ]
 
 CASES = NORMS + EMBEDDINGS + ATTENTION + RESAMPLING
-
-
-@pytest.mark.filterwarnings("ignore:The default value of recompute_scale_factor", "ignore:`nn.functional.upsample")
-@pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
-def test_values_and_gradients(case, dtype):
-    check(torch, case, dtype)
-
-
-DROPS = [
-    ("dropout", (4, 5)),
-    ("dropout1d", (3, 4, 5)),
-    ("dropout1d", (4, 5)),
-    ("dropout2d", (3, 4, 5, 2)),
-    ("dropout3d", (3, 4, 2, 2, 2)),
-    ("dropout3d", (4, 2, 3, 2)),
-    ("alpha_dropout", (4, 5)),
-    ("feature_alpha_dropout", (3, 4, 5)),
-]
-
-
-@pytest.mark.parametrize("name, shape", DROPS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
-def test_dropout_masks_are_pytorchs(name, shape, dtype, p):
-    x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
-    torch.manual_seed(5)
-    theirs = torch.tensor(x, requires_grad=True)
-    want = getattr(torch.nn.functional, name)(theirs, p, True)
-    want.sum().backward()
-    before = use_stream("torch")
-    try:
-        fb.manual_seed(5)
-        ours = fb.tensor(x, requires_grad=True)
-        got = getattr(F, name)(ours, p, True)
-        got.sum().backward()
-    finally:
-        use_stream(before)
-    np.testing.assert_allclose(got.detach().numpy(), want.detach().numpy(), rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-6, atol=1e-7)

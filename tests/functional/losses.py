@@ -1,13 +1,8 @@
-"""Losses and distances against PyTorch: values and gradients."""
+"""Cases of losses and distances. See compare.py."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-
-torch = pytest.importorskip("torch")
-
-from tests.parity.compare import check, exactly, fixed, ints, normal, uniform  # noqa: E402
+from tests.functional.compare import exactly, fixed, ints, normal, uniform
 
 MODES = ("none", "mean", "sum")
 
@@ -152,40 +147,3 @@ CTC = [
 ]
 
 CASES = REGRESSION + CLASSIFICATION + MARGINS
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
-def test_values_and_gradients(case, dtype):
-    check(torch, case, dtype)
-
-
-@pytest.mark.parametrize("case", CTC, ids=[c[0] for c in CTC])
-def test_ctc(case):
-    """In float64 only: for float32 PyTorch adds in float32, and ours in float64."""
-    check(torch, case, "float64")
-
-
-def test_certain_but_wrong_probabilities():
-    """PyTorch's smallest p (1 - p) in the derivative is a single-precision 1e-12."""
-    program = lambda F, lib, x, y: F.binary_cross_entropy(x, y, reduction="none")
-    case = ("bce-edges", program, [exactly([0.0, 1.0, 0.0, 1.0]), fixed(exactly([0.0, 1.0, 1.0, 0.0]))])
-    check(torch, case, "float64", rtol=1e-8)
-
-
-def test_raw_ctc_gradient_is_pytorchs():
-    """For inputs that are not normalised PyTorch's gradient is not that of the loss; it is matched all the same."""
-    case = ("ctc-raw", lambda F, lib, x: F.ctc_loss(x, lib.tensor([[1, 2]]), lib.tensor([5]), lib.tensor([2])), [normal(5, 1, 4)])
-    check(torch, case, "float64")
-
-
-def test_focal_loss():
-    rng = np.random.default_rng(3)
-    x, t = rng.standard_normal((4, 5)), (rng.random((4, 5)) < 0.3) * 1.0
-    import flambeau as fb
-    from flambeau.nn import functional as F
-
-    p = 1 / (1 + np.exp(-x))
-    right = np.where(t == 1, p, 1 - p)
-    expected = np.where(t == 1, 0.25, 0.75) * (1 - right) ** 2 * -np.log(right)
-    np.testing.assert_allclose(F.sigmoid_focal_loss(fb.tensor(x), fb.tensor(t)).numpy(), expected, rtol=1e-12)

@@ -1,13 +1,10 @@
-"""Activations, linear maps, convolutions and pooling against PyTorch: values and gradients."""
+"""Cases of activations, linear maps, convolutions and pooling. See compare.py."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-torch = pytest.importorskip("torch")
-
-from tests.parity.compare import check, exactly, ints, normal, uniform  # noqa: E402
+from tests.functional.compare import exactly, fixed, ints, normal, uniform
 
 EDGES = exactly([-30.0, -6.0, -3.0, -1.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 1.0, 3.0, 6.0, 25.0, 800.0, -800.0])
 PLAIN = """relu relu6 hardtanh leaky_relu rrelu elu celu selu sigmoid tanh logsigmoid softplus softsign silu mish hardswish hardshrink
@@ -146,16 +143,22 @@ POOLS = [
     ("adaptive_max_pool3d", lambda F, lib, x: F.adaptive_max_pool3d(x, 2, return_indices=True), [normal(1, 2, 5, 4, 3)]),
 ]
 
+POOLS += [
+    (
+        "fractional_max_pool2d",
+        lambda F, lib, x, r: F.fractional_max_pool2d(x, (2, 3), (4, 3), return_indices=True, _random_samples=r),
+        [normal(2, 3, 9, 8), fixed(uniform(2, 3, 2))],
+    ),
+    (
+        "fractional_max_pool2d-ratio",
+        lambda F, lib, x, r: F.fractional_max_pool2d(x, 2, output_ratio=(0.5, 0.7), _random_samples=r),
+        [normal(3, 9, 8), fixed(uniform(1, 3, 2))],
+    ),
+    (
+        "fractional_max_pool3d",
+        lambda F, lib, x, r: F.fractional_max_pool3d_with_indices(x, 2, (3, 1, 4), _random_samples=r),
+        [normal(1, 2, 7, 5, 6), fixed(uniform(1, 2, 3))],
+    ),
+]
+
 CASES = ACTIVATIONS + LINEAR + POOLS
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same'")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
-def test_values_and_gradients(case, dtype):
-    check(torch, case, dtype)
-
-
-def test_hardsigmoid():
-    """PyTorch's derivative is a single-precision 1 / 6 in every dtype."""
-    check(torch, ("hardsigmoid", plain("hardsigmoid"), [EDGES]), "float64", rtol=1e-7)

@@ -1,4 +1,4 @@
-"""Run one program on Flambeau and on PyTorch and compare values and gradients.
+"""Makers of inputs, and how one program is run on Flambeau and on PyTorch and compared.
 
 A case is `(id, program, inputs)`: `program(F, lib, *tensors)` with the functional module and the library itself, and arrays made by the
 makers below. Gradients of a random weighted sum of all floating results are compared for every floating input.

@@ -1,0 +1,166 @@
+"""From a graph to a `Program`: lower, fuse, write kernels, plan memory, compile, link.
+
+A program runs as native segments, one call each, with the operations that have no code here between them (their kernels are called on
+NumPy arrays over the same memory). A graph whose operations all have code is one native call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flambeau.base.errors import ArgumentError, explain
+from flambeau.codegen import llvm
+from flambeau.codegen.cache import object_code
+from flambeau.codegen.driver import Block, write_driver
+from flambeau.codegen.fuse import Group, fuse
+from flambeau.codegen.kernel import form_of
+from flambeau.codegen.loops import Kernel, Writer
+from flambeau.codegen.lower import Lowering
+from flambeau.codegen.matmul import write_matmul
+from flambeau.codegen.memory import Step, plan
+from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.program import Program, Segment
+from flambeau.graph.ir import Graph
+
+Steps = list[Kernel | Node]
+
+
+def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.Target | None = None) -> Program:
+    """Compile a graph.
+
+    Args:
+        graph: a verified graph on the CPU.
+        donated: for some results (by position) the input whose memory the result will be stored in (`Program.bind`). The program is
+            arranged so that nothing reads such an input after it is overwritten.
+        target: the processor to write for; this machine by default.
+    """
+    target = llvm.host() if target is None else target
+    given = dict(donated or {})
+    if len(set(given.values())) != len(given):
+        raise ArgumentError(explain("build", expected="an input donated to one result only", got=str(given)))
+    low = Lowering(graph)
+    results = _result_buffers(low)
+    groups = fuse(low.nodes, results)
+    outside = _needed_outside(groups, results)
+    steps: Steps = [step for group in groups for step in _write(group, outside, target)]
+    for j, i in given.items():
+        if _overwritten_early(steps, low.inputs[i], results[j]):
+            results[j] = _copied_last(steps, results[j], target)
+    return _link(low, steps, results, target)
+
+
+def _result_buffers(low: Lowering) -> list[Buffer]:
+    """A buffer of its own for each result; what is a view, an input, a number or another result is copied."""
+    buffers: list[Buffer] = []
+    for x in low.results:
+        own = isinstance(x, Access) and x.buffer.node is not None and x.layout.is_contiguous and x.layout.size == x.buffer.size
+        if not (own and isinstance(x, Access) and x.buffer not in buffers):
+            x = low.copied(x)
+        assert isinstance(x, Access)
+        buffers.append(x.buffer)
+    return buffers
+
+
+def _needed_outside(groups: list[Group], results: list[Buffer]) -> set[Buffer]:
+    """Buffers that a group must store: results, and what other groups read."""
+    home = {b: g for g in groups for n in g.nodes for b in n.outputs}
+    return {*results, *(b for g in groups for b in g.reads() if home.get(b) is not g)}
+
+
+def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
+    """The kernels (or the Python step) of a group."""
+    node = group.nodes[0]
+    if node.kind == "python":
+        return [node]
+    if node.kind == "matmul":
+        return list(write_matmul(node, target))
+    if node.kind == "pieces":
+        return [_write_piece(node, i, target) for i in range(len(node.regions))]
+    stored = [n for n in group.nodes if n.outputs[0] in outside]
+    return [Writer(form_of(group, stored), target).write()]
+
+
+def _write_piece(node: Node, i: int, target: llvm.Target) -> Kernel:
+    """A copy into a region of the node's buffer."""
+    x, region = node.operands[i], node.regions[i].squeeze()
+    operand = Access(x.buffer, x.layout.squeeze()) if isinstance(x, Access) else x
+    piece = Node("map", "copy", (operand,), region.shape, node.outputs)
+    kernel = Writer(form_of(Group([piece], 0, region.shape), [piece], region), target).write()
+    kernel.reads = {b: set() for b in kernel.reads}
+    return kernel
+
+
+def _overwritten_early(steps: Steps, source: Buffer, result: Buffer) -> bool:
+    """Whether a step reads an input when the result that takes its memory is already there."""
+    written = False
+    for step in steps:
+        seen = _seen(step)
+        here = result in seen.writes
+        if source in seen.reads and (written or (here and result not in seen.reads[source])):
+            return True
+        written = written or here
+    return False
+
+
+def _copied_last(steps: Steps, result: Buffer, target: llvm.Target) -> Buffer:
+    """A copy of a result, made when everything else is done."""
+    from flambeau.codegen.layout import Layout
+    from flambeau.primitives.prim import lookup
+
+    x = Access(result, Layout.contiguous(result.shape).squeeze())
+    copy = Buffer(result.shape, result.dtype)
+    node = Node("map", "copy", (x,), x.shape, (copy,), prim=lookup("pack"), numbers=(Access(result, Layout.contiguous(result.shape)),))
+    copy.node = node
+    from flambeau.codegen.expr import DTYPES
+
+    if result.dtype in DTYPES and result.size:
+        steps.append(Writer(form_of(Group([node], 0, node.shape), [node]), target).write())
+    else:
+        node.kind = "python"
+        steps.append(node)
+    return copy
+
+
+def _seen(step: Kernel | Node) -> Step:
+    """A step as the memory planner sees it."""
+    if isinstance(step, Kernel):
+        return Step(step.reads, step.writes, step.scratch)
+    return Step({a.buffer: set() for a in step.accesses()}, list(step.outputs))
+
+
+def _link(low: Lowering, steps: Steps, results: list[Buffer], target: llvm.Target) -> Program:
+    """Lay out memory, compile what is not in the cache, and join it."""
+    seen = [_seen(s) for s in steps]
+    constants = list({b: None for s in seen for b in s.reads if b.constant is not None})
+    fixed = [*low.inputs, *results, *constants]
+    offsets, size = plan(seen, set(fixed))
+    block = Block(offsets, {b: Block.FIRST + i for i, b in enumerate(fixed)})
+    segments: list[Segment | Node] = []
+    for step in steps:
+        if isinstance(step, Node):
+            segments.append(step)
+        elif segments and isinstance(segments[-1], Segment):
+            segments[-1].kernels.append(step)
+        else:
+            segments.append(Segment([step]))
+    library = _compile([s for s in segments if isinstance(s, Segment)], block, target)
+    return Program(low.graph, block, size, low.inputs, results, constants, segments, library)
+
+
+def _compile(segments: list[Segment], block: Block, target: llvm.Target) -> llvm.Library | None:
+    if not segments:
+        return None
+    kernels = {k.name: k for s in segments for k in s.kernels}
+    bodies, declared = [], {}
+    for i, segment in enumerate(segments):
+        segment.name = f"run{i}"
+        body, needs = write_driver(segment.name, segment.kernels, block)
+        bodies.append(body)
+        declared.update(dict.fromkeys(needs))
+    driver = "\n".join([*declared, *bodies, "attributes #0 = { nounwind }", ""])
+    objects = [object_code(k.text, target) for k in kernels.values()] + [object_code(driver, target)]
+    symbols = dict.fromkeys(name for k in kernels.values() for name in k.imports)
+    library = llvm.Library(objects, [s.name for s in segments], target, symbols)
+    for segment in segments:
+        segment.address = library.addresses[segment.name]
+    return library

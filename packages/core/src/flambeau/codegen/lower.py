@@ -1,0 +1,350 @@
+"""From a graph to nodes: views become layouts, known numbers are computed now, compound rows are taken apart, the rest becomes nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from flambeau.codegen import expr
+from flambeau.codegen.decompose import DECOMPOSED
+from flambeau.codegen.layout import Ints, Layout
+from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
+from flambeau.graph.ir import Graph, Op, Scalar, Value
+from flambeau.primitives.prim import lookup
+
+Handle = Access | Uniform  # what stands for a value of the graph
+_ELEMENTWISE = ("cast", "copy")
+
+
+class Lowering:
+    """The state of lowering one graph; `nodes` is the result, in an order in which they can run."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[Node] = []
+        self.inputs = [Buffer(v.shape, v.dtype, input=i) for i, v in enumerate(graph.inputs)]
+        self.handles: dict[Value, Handle] = {v: self.whole(b) for v, b in zip(graph.inputs, self.inputs)}
+        for v, array in graph.constants.items():
+            self.handles[v] = self.constant(np.asarray(array))
+        for op in graph.ops:
+            self._op(op)
+        self.results = [self.handles[v] for v in graph.results]
+
+    # -- what rules call ------------------------------------------------------------------------------------------------------------------
+    def whole(self, buffer: Buffer, shape: Ints | None = None) -> Access:
+        """All of a buffer, under a shape with as many elements."""
+        return Access(buffer, Layout.contiguous(buffer.shape if shape is None else shape))
+
+    def constant(self, array: np.ndarray) -> Handle:
+        """An array that is known now."""
+        if array.size and (array == array.flat[0]).all():
+            return Uniform(array.flat[0], array.dtype, array.shape)
+        return self.whole(Buffer(array.shape, array.dtype, constant=np.ascontiguousarray(array)))
+
+    def map(self, name: str, *operands: Handle | Parameter | Any, result: np.dtype | None = None, **params: Any) -> Handle:
+        """Apply an elementwise primitive; plain numbers take the dtype of the arrays. `result` is the result's dtype, if not theirs."""
+        handles = [x for x in operands if isinstance(x, (Access, Uniform))]
+        shape = np.broadcast_shapes(*[h.shape for h in handles])
+        own = handles[-1].dtype
+        result = own if result is None else result
+        if not any(isinstance(x, (Access, Parameter)) for x in operands):
+            return self._known(name, operands, params, shape, result)
+        space = tuple(n for n in shape if n != 1)
+        arguments = tuple(self._operand(x, shape, own) for x in operands)
+        if name == "cast":
+            params = {}
+        return self._node(Node("map", name, arguments, space, params=params), shape, result)
+
+    def reduce(self, kind: str, x: Handle, axis: Ints, keepdim: bool = True) -> Handle:
+        """Reduce over axes."""
+        axes = {a % len(x.shape) for a in axis}
+        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keepdim or i not in axes)
+        if isinstance(x, Uniform) or not all(x.shape[a] != 1 for a in axes):
+            x = self._memory(x)
+        kept = [i for i, n in enumerate(x.shape) if n != 1]
+        reduced = tuple(at for at, i in enumerate(kept) if i in axes)
+        if kind in ("any", "all") and x.dtype.kind != "b":
+            x = self.map("ne", x, 0, result=np.dtype(bool))
+            assert isinstance(x, Access)
+        if not reduced:
+            return Access(x.buffer, self._reshaped(x, shape).layout) if isinstance(x, Access) else x
+        operand = Access(x.buffer, x.layout.squeeze())
+        return self._node(Node("reduce", kind, (operand,), operand.shape, axes=reduced), shape, x.dtype)
+
+    def uniform_like(self, number: Any, x: Handle, axis: Ints) -> Uniform:
+        """A number in the shape of a reduction that keeps its axes."""
+        axes = {a % len(x.shape) for a in axis}
+        return Uniform(x.dtype.type(number), x.dtype, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+    def reshape(self, x: Handle, shape: Ints) -> Handle:
+        """The same elements under another shape; copied if no strides can say that."""
+        if isinstance(x, Uniform):
+            return Uniform(x.number, x.dtype, tuple(shape))
+        return self._reshaped(x, tuple(shape))
+
+    def materialise(self, x: Handle) -> Access:
+        """The elements in row-major order in a buffer of their own."""
+        if isinstance(x, Access) and x.layout.is_contiguous and x.buffer.size == prod(x.shape):
+            return x
+        return self.copied(x)
+
+    # -- details --------------------------------------------------------------------------------------------------------------------------
+    def _node(self, node: Node, shape: Ints, dtype: np.dtype) -> Access:
+        buffer = Buffer(tuple(shape), dtype, node)
+        node.outputs = (buffer,)
+        self.nodes.append(node)
+        return self.whole(buffer)
+
+    def copied(self, x: Handle) -> Access:
+        """A copy in row-major order."""
+        if isinstance(x, Uniform):
+            x = self._memory(x)
+        if x.dtype not in expr.DTYPES or 0 in x.shape:
+            node = Node("python", "pack", (x,), (), prim=lookup("pack"), numbers=(x,))
+            return self._node(node, x.shape, x.dtype)
+        space = tuple(n for n in x.shape if n != 1)
+        return self._node(Node("map", "copy", (Access(x.buffer, x.layout.squeeze()),), space), x.shape, x.dtype)
+
+    def _memory(self, x: Handle) -> Access:
+        """A number in memory, if it is one."""
+        if isinstance(x, Access):
+            return x
+        base = Buffer((1,), x.dtype, constant=np.full((1,), x.number, x.dtype))
+        return Access(base, Layout(x.shape, (0,) * len(x.shape)))
+
+    def _reshaped(self, x: Access, shape: Ints) -> Access:
+        layout = x.layout.reshape(shape)
+        if layout is None:
+            x = self.materialise(x)
+            layout = Layout.contiguous(shape)
+        return Access(x.buffer, layout)
+
+    def _operand(self, x: Any, shape: Ints, dtype: np.dtype) -> Operand:
+        if isinstance(x, Parameter):
+            return x
+        if isinstance(x, Access):
+            return Access(x.buffer, x.layout.expand(shape).squeeze())
+        return Uniform(x.number, x.dtype, ()) if isinstance(x, Uniform) else Uniform(x, dtype, ())
+
+    def _known(self, name: str, operands: Any, params: dict[str, Any], shape: Ints, dtype: np.dtype) -> Uniform:
+        with np.errstate(all="ignore"):
+            numbers = [np.full((1,), x.number, x.dtype) if isinstance(x, Uniform) else x for x in operands]
+            value = lookup(name).on_numpy(*numbers, **params)
+        return Uniform(np.asarray(value).reshape(-1)[0], dtype, shape)
+
+    # -- one operation of the graph -------------------------------------------------------------------------------------------------------
+    def _op(self, op: Op) -> None:
+        handles = [self._handle(x) for x in op.inputs]
+        params = {k: v for k, v in op.params.items() if k != "device"}
+        name = op.prim.name
+        outputs: Any = None
+        if all(0 not in v.shape for v in (*op.values(), *op.outputs)):
+            rule = RULES.get(name)
+            if rule is not None:
+                outputs = rule(self, handles, params, op)
+            elif name in DECOMPOSED:
+                outputs = DECOMPOSED[name](self, *handles, **params)
+            elif op.prim.elementwise or name in _ELEMENTWISE:
+                outputs = self._elementwise(name, handles, params, op)
+        if outputs is None:
+            outputs = self._python(op, params)
+        for v, h in zip(op.outputs, outputs if isinstance(outputs, tuple) else (outputs,)):
+            self.handles[v] = h
+
+    def _handle(self, x: Any) -> Any:
+        if isinstance(x, Value):
+            return self.handles[x]
+        return Parameter(self.graph.scalars.index(x)) if isinstance(x, Scalar) else x
+
+    def _elementwise(self, name: str, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+        dtypes = [h.dtype for h in handles if isinstance(h, (Access, Uniform))]
+        numbers = [x for x in handles if not isinstance(x, (Access, Uniform))]
+        if not expr.supports(name, dtypes, params) or not all(_fits(n, dtypes[-1]) for n in numbers):
+            return None
+        if any(d != dtypes[-1] for d in (dtypes[1:] if name == "where" else dtypes)) or (name == "where" and len(dtypes) == 1):
+            return None
+        if name == "copy":
+            return handles[0]
+        return self.map(name, *handles, result=op.outputs[0].dtype, **params)
+
+    def _python(self, op: Op, params: dict[str, Any]) -> tuple[Handle, ...]:
+        operands = tuple(self._memory(self.handles[x]) if isinstance(x, Value) else self._handle(x) for x in op.inputs)
+        node = Node("python", op.prim.name, tuple(x for x in operands if isinstance(x, (Access, Parameter))), (), params=params)
+        node.prim, node.numbers = op.prim, operands
+        node.outputs = tuple(Buffer(v.shape, v.dtype, node) for v in op.outputs)
+        self.nodes.append(node)
+        return tuple(self.whole(b) for b in node.outputs)
+
+
+def _fits(number: Any, dtype: np.dtype) -> bool:
+    """Whether a plain number has the dtype's meaning without promotion."""
+    if isinstance(number, Parameter):
+        return dtype.kind == "f"
+    if isinstance(number, bool):
+        return True
+    if isinstance(number, int):
+        return dtype.kind == "f" or (dtype.kind in "iu" and np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)
+    return isinstance(number, float) and dtype.kind == "f"
+
+
+# -- rows that are not elementwise -------------------------------------------------------------------------------------------------------------
+Rule = Callable[[Lowering, list[Any], dict[str, Any], Op], Any]
+RULES: dict[str, Rule] = {}
+
+
+def _view(how: Callable[..., Layout]) -> Rule:
+    def rule(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+        x = handles[0]
+        if isinstance(x, Uniform):
+            return Uniform(x.number, x.dtype, op.outputs[0].shape)
+        return Access(x.buffer, how(x.layout, **params))
+
+    return rule
+
+
+def _reduction(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    if not expr.reduces(op.prim.name, handles[0].dtype) and not (op.prim.name in ("any", "all") and handles[0].dtype in expr.DTYPES):
+        return None
+    return low.reduce(op.prim.name, handles[0], params["axis"], params["keepdim"])
+
+
+def _pieces(low: Lowering, parts: list[tuple[Handle, Layout]], v: Value) -> Any:
+    """A new buffer put together from copies."""
+    if v.dtype not in expr.DTYPES:
+        return None
+    operands = [x if isinstance(x, Access) else Uniform(x.number, x.dtype, x.shape) for x, _ in parts]
+    node = Node("pieces", "pieces", tuple(operands), (), regions=tuple(layout for _, layout in parts))
+    return low._node(node, v.shape, v.dtype)
+
+
+def _cat(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    full = Layout.contiguous(op.outputs[0].shape)
+    if any(h.dtype != op.outputs[0].dtype for h in handles):
+        return None
+    parts, start, axis = [], 0, params["axis"] % len(full.shape)
+    for h in handles:
+        stop = start + h.shape[axis]
+        parts.append((h, full.slice((slice(None),) * axis + (slice(start, stop),))))
+        start = stop
+    return _pieces(low, parts, op.outputs[0])
+
+
+def _within(number: Any, x: Handle, region: Layout, low: Lowering, v: Value) -> Any:
+    return _pieces(low, [(Uniform(number, v.dtype, v.shape), Layout.contiguous(v.shape)), (x, region)], v)
+
+
+def _pad(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    x, widths, v = handles[0], params["widths"], op.outputs[0]
+    inner = tuple(slice(max(lo, 0), n - max(hi, 0)) for n, (lo, hi) in zip(v.shape, widths))
+    source = tuple(slice(max(-lo, 0), n - max(-hi, 0)) for n, (lo, hi) in zip(x.shape, widths))
+    region = Layout.contiguous(v.shape).slice(inner)
+    if 0 in region.shape:
+        return Uniform(v.dtype.type(params["value"]), v.dtype, v.shape)
+    cut = Access(x.buffer, x.layout.slice(source)) if isinstance(x, Access) else Uniform(x.number, x.dtype, region.shape)
+    return _within(params["value"], cut, region, low, v)
+
+
+def _place(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    v = op.outputs[0]
+    return _within(0, handles[0], Layout.contiguous(v.shape).slice(params["key"]), low, v)
+
+
+def _place_diagonal(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    v = op.outputs[0]
+    region = Layout.contiguous(v.shape).diagonal(params["offset"], params["dim1"], params["dim2"])
+    return _within(0, handles[0], region, low, v)
+
+
+def _strided(shape: Ints, params: dict[str, Any], base: Value | Any) -> Layout | None:
+    """The layout of take_strided and put_strided in a base whose own layout is contiguous; None if it reaches outside."""
+    full = Layout.contiguous(base.shape)
+    mine = tuple(0 if n == 1 else s for n, s in zip(base.shape, params["x_strides"]))
+    strides = tuple(0 if n == 1 else s for n, s in zip(shape, params["strides"]))
+    layout = Layout(tuple(shape), strides, params["offset"] - params["x_offset"])
+    low, high = layout.extent()
+    return layout if mine == full.strides and low >= 0 and high <= prod(base.shape) else None
+
+
+def _take_strided(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    layout = _strided(params["shape"], params, op.inputs[0])
+    if layout is None or isinstance(handles[0], Uniform):
+        return None if layout is None else Uniform(handles[0].number, handles[0].dtype, tuple(params["shape"]))
+    return Access(low.materialise(handles[0]).buffer, layout)
+
+
+def _put_strided(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    layout = _strided(op.inputs[1].shape, params, op.inputs[0])
+    if layout is None:
+        return None
+    return _pieces(low, [(handles[0], Layout.contiguous(op.inputs[0].shape)), (handles[1], layout)], op.outputs[0])
+
+
+def _split(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    x, start, pieces = handles[0], 0, []
+    if isinstance(x, Uniform):
+        return tuple(Uniform(x.number, x.dtype, v.shape) for v in op.outputs)
+    for n in params["sizes"]:
+        pieces.append(Access(x.buffer, x.layout.slice((slice(None),) * params["axis"] + (slice(start, start + n),))))
+        start += n
+    return tuple(pieces)
+
+
+def _full(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    v = op.outputs[0]
+    number = params["value"]
+    if isinstance(number, complex) or v.dtype.kind not in "fiub" or v.dtype.itemsize == 2 and v.dtype.kind == "f":
+        return None
+    with np.errstate(all="ignore"):
+        return Uniform(np.full((1,), number, v.dtype)[0], v.dtype, v.shape)
+
+
+def _known_source(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    return low.constant(op.prim.on_numpy(**params)) if op.outputs[0].size <= 1 << 16 else None
+
+
+def _power(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    x, y = handles
+    if isinstance(y, (int, float)) and not isinstance(x, (int, float)) and x.dtype.kind == "f" and x.dtype in expr.DTYPES:
+        return low.map("power", x, exponent=float(y)) if isinstance(x, Access) else None
+    return low._elementwise("pow", handles, params, op)
+
+
+def _matmul(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    v = op.outputs[0]
+    if v.dtype not in (np.dtype("f4"), np.dtype("f8")):
+        return None
+    lead = v.shape[:-2]
+    operands = []
+    for h in handles:
+        x = low._memory(h)
+        operands.append(Access(x.buffer, x.layout.expand((*lead, *x.shape[-2:]))))
+    return low._node(Node("matmul", "matmul", tuple(operands), v.shape), v.shape, v.dtype)
+
+
+RULES.update(
+    permute=_view(lambda x, axes: x.permute(tuple(a % len(x.shape) for a in axes))),
+    expand=_view(lambda x, shape: x.expand(shape)),
+    slice=_view(lambda x, key: x.slice(key)),
+    flip=_view(lambda x, axes: x.flip(axes)),
+    diagonal=_view(lambda x, offset, dim1, dim2: x.diagonal(offset, dim1, dim2)),
+    pack=_view(lambda x: x),
+    reshape=lambda low, handles, params, op: low.reshape(handles[0], op.outputs[0].shape),
+    **{name: _reduction for name in expr.COMBINE},
+    cat=_cat,
+    pad=_pad,
+    place=_place,
+    place_diagonal=_place_diagonal,
+    take_strided=_take_strided,
+    put_strided=_put_strided,
+    split=_split,
+    full=_full,
+    fill=_full,
+    arange=_known_source,
+    linspace=_known_source,
+    eye=_known_source,
+    pow=_power,
+    matmul=_matmul,
+)

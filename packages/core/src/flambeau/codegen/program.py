@@ -1,0 +1,166 @@
+"""A compiled program: calls of its native segments, with Python's kernels between them where there are any."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flambeau.base.errors import ArgumentError, ShapeError, explain
+from flambeau.codegen.driver import Block
+from flambeau.codegen.layout import Layout
+from flambeau.codegen.llvm import Library
+from flambeau.codegen.loops import Kernel
+from flambeau.codegen.memory import ALIGN
+from flambeau.codegen.nodes import Access, Buffer, Node, Parameter
+from flambeau.device.cpu import CPU_BACKEND
+from flambeau.graph.ir import Graph
+
+_CALL = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+_FREE_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # lets other Python threads run meanwhile
+
+
+@dataclass(eq=False)
+class Segment:
+    """Kernels that run in one native call."""
+
+    kernels: list[Kernel]
+    name: str = ""
+    address: int = 0
+
+
+class Program:
+    """A graph as machine code. `run` gives results for arrays; `bind` prepares calls on the same memory again and again.
+
+    Runs of one program share its working memory, so they take turns.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        block: Block,
+        arena: int,
+        inputs: list[Buffer],
+        results: list[Buffer],
+        constants: list[Buffer],
+        segments: list[Segment | Node],
+        library: Library | None,
+    ) -> None:
+        self.block, self.inputs, self.results, self.constants, self.segments = block, inputs, results, constants, segments
+        self.numbers = len(graph.scalars)
+        self.arena = aligned(arena)
+        self.lock = threading.Lock()
+        self._library = library  # keeps the code loaded
+
+    @property
+    def native(self) -> bool:
+        """Whether a run is one native call."""
+        return len(self.segments) == 1 and isinstance(self.segments[0], Segment)
+
+    def run(self, arrays: Sequence[np.ndarray], scalars: Sequence[float] = ()) -> list[np.ndarray]:
+        """The results for these inputs, in new arrays."""
+        call = self.bind(arrays)
+        call.scalars[:] = scalars
+        call()
+        return call.results
+
+    def bind(self, arrays: Sequence[np.ndarray], results: Sequence[np.ndarray | None] | None = None) -> Call:
+        """A call on these inputs. A result is stored in the array given for it, which may be an input that was donated to it."""
+        if len(arrays) != len(self.inputs):
+            raise ArgumentError(explain("program", expected=f"{len(self.inputs)} inputs", got=str(len(arrays))))
+        return Call(self, list(arrays), list(results) if results is not None else [None] * len(self.results))
+
+
+class Call:
+    """A program with its arguments: calling it runs the program. `scalars` and the inputs (`set`) may be changed between calls."""
+
+    def __init__(self, program: Program, arrays: list[np.ndarray], results: list[np.ndarray | None]) -> None:
+        self.program = program
+        self.scalars = np.zeros(max(program.numbers, 1))[: program.numbers]
+        self._numbers = self.scalars if program.numbers else np.zeros(1)
+        self._block = np.zeros(Block.FIRST + len(program.block.slots), np.uint64)
+        self._block[Block.ARENA] = program.arena.ctypes.data
+        self._block[Block.NUMBERS] = self._numbers.ctypes.data
+        self._arrays: dict[Buffer, np.ndarray] = {}
+        for i, array in enumerate(arrays):
+            self.set(i, array)
+        self.results = [np.empty(b.shape, b.dtype) if r is None else r for b, r in zip(program.results, results)]
+        for b, r in zip(program.results, self.results):
+            _check(r, b, "result")
+            if not r.flags.c_contiguous:
+                raise ArgumentError(explain("program", expected="results in contiguous memory", got=f"strides {r.strides}"))
+            self._keep(b, r)
+        for b in program.constants:
+            assert b.constant is not None
+            self._keep(b, b.constant)
+        self._steps = [self._native(s) if isinstance(s, Segment) else _PythonStep(s, self) for s in program.segments]
+        self._only = self._steps[0] if program.native else None
+
+    def set(self, i: int, array: np.ndarray) -> None:
+        """Give another array for input i; one that is not contiguous is copied now."""
+        buffer = self.program.inputs[i]
+        _check(array, buffer, f"input {i}")
+        self._keep(buffer, np.ascontiguousarray(array).reshape(array.shape))
+
+    def __call__(self) -> list[np.ndarray]:
+        """Run; the results are in `results`."""
+        with self.program.lock:
+            if self._only is not None:
+                self._only()
+            else:
+                for step in self._steps:
+                    step()
+        return self.results
+
+    def array(self, buffer: Buffer) -> np.ndarray:
+        """The memory of a buffer in this call."""
+        if buffer in self._arrays:
+            return self._arrays[buffer]
+        start = self.program.block.arena[buffer]
+        return self.program.arena[start : start + buffer.nbytes].view(buffer.dtype).reshape(buffer.shape)
+
+    def _keep(self, buffer: Buffer, array: np.ndarray) -> None:
+        self._arrays[buffer] = array
+        self._block[self.program.block.slots[buffer]] = array.ctypes.data
+
+    def _native(self, segment: Segment) -> Callable[[], Any]:
+        function, address = _FREE_CALL(segment.address), ctypes.c_void_p(self._block.ctypes.data)
+        return lambda: function(address)
+
+
+class _PythonStep:
+    """One primitive on NumPy arrays; its results are copied to where the program expects them."""
+
+    def __init__(self, node: Node, call: Call) -> None:
+        self.node, self.call = node, call
+
+    def __call__(self) -> None:
+        node, call = self.node, self.call
+        operands = [self._operand(x) for x in node.numbers]
+        out = CPU_BACKEND.run(node.prim, operands, tuple(operands), node.params)
+        for buffer, array in zip(node.outputs, out if isinstance(out, tuple) else (out,)):
+            _check(array, buffer, f"output of {node.name}")
+            np.copyto(call.array(buffer), array)
+
+    def _operand(self, x: Any) -> Any:
+        if isinstance(x, Access):
+            memory = self.call.array(x.buffer)
+            return memory if x.layout == Layout.contiguous(memory.shape) else x.layout.view(memory)
+        return float(self.call.scalars[x.index]) if isinstance(x, Parameter) else x
+
+
+def _check(array: np.ndarray, buffer: Buffer, what: str) -> None:
+    if array.shape != buffer.shape or array.dtype != buffer.dtype:
+        expected, got = f"{what} of {buffer.dtype}{list(buffer.shape)}", f"{array.dtype}{list(array.shape)}"
+        raise ShapeError(explain("program", expected=expected, got=got))
+
+
+def aligned(nbytes: int) -> np.ndarray:
+    """Bytes of memory that start at a multiple of a cache line."""
+    raw = np.zeros(nbytes + ALIGN, np.uint8)
+    start = -raw.ctypes.data % ALIGN
+    return raw[start : start + nbytes]

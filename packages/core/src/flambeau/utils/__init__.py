@@ -1,0 +1,7 @@
+"""PyTorch's `torch.utils`: checkpointing, and `data` under its old name."""
+
+from __future__ import annotations
+
+from flambeau.base.lazy import lazy_attributes
+
+__getattr__, __dir__ = lazy_attributes(globals(), {"checkpoint"})
