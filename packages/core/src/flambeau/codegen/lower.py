@@ -332,7 +332,7 @@ RULES.update(
     diagonal=_view(lambda x, offset, dim1, dim2: x.diagonal(offset, dim1, dim2)),
     pack=_view(lambda x: x),
     reshape=lambda low, handles, params, op: low.reshape(handles[0], op.outputs[0].shape),
-    **{name: _reduction for name in expr.COMBINE},
+    **dict.fromkeys(expr.COMBINE, _reduction),
     cat=_cat,
     pad=_pad,
     place=_place,

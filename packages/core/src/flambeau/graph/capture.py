@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.base.errors import FlambeauError, explain
-from flambeau.graph.ir import Graph, Scalar, Value
+from flambeau.base.errors import DeviceError, FlambeauError, explain
+from flambeau.graph.ir import Graph, Op, Scalar, Value
 from flambeau.primitives.bind import execute, intercept
 from flambeau.primitives.elementwise import cast
 from flambeau.primitives.movement import expand, offset_of, put_strided, take_strided
@@ -59,9 +59,12 @@ class Capture:
         self.memories: dict[int, Memory] = {}
         self.held: dict[int, tuple[Any, Value, int]] = {}  # id of an array -> the array (kept alive), its value, the version it belongs to
         self.outside: list[Any] = []
+        self.shared: dict[int, int] = {}  # how many outside arrays lie in a memory
+        self.homes: dict[int, tuple[Any, Any]] = {}  # id of a Storage -> the Storage (kept alive), the array that owns its memory
         self.grads: dict[Any, None] = {}  # leaf nodes whose .grad changed
         self.reads: list[str] = []
         self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
+        self.guards: list[Callable[[], bool]] = []
         self.numbers: list[Callable[[], dict[Any, float]]] = []  # for each optimizer step: computes the numbers of the next
 
     # -- the interceptor ------------------------------------------------------------------------------------------------------------------
@@ -70,34 +73,51 @@ class Capture:
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
         else:
-            out = execute(prim, tuple([float(x) if type(x) is RuntimeNumber else x for x in inputs]), params)  # NumPy takes only floats as weak
+            out = execute(
+                prim, tuple([float(x) if type(x) is RuntimeNumber else x for x in inputs]), params
+            )  # NumPy takes only floats as weak
         outs = out if type(out) is tuple else (out,)
-        op = self.graph.add(prim, values, params, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
+        if prim.view and outs[0]._st is not None:  # a view lives in the memory of its input, whatever NumPy says is its base
+            self.homes[id(outs[0]._st)] = (outs[0]._st, self._home(inputs[0]))
+        kept = {k: v for k, v in params.items() if k != "device"}
+        op = self.graph.add(prim, values, kept, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
+        if _decides_shape(op):
+            self.reads.append(f"the shape of the result of {prim.name}, which values decide, at {op.where}")
         for o, v in zip(outs, op.outputs, strict=True):
-            self._hold_result(o._a, v)
+            self._hold_result(o, v)
         return out
+
+    def _home(self, x: Any) -> Any:
+        """The array that owns a tensor's memory."""
+        st = x._st
+        if st is None:
+            return root_of(x._a)
+        known = self.homes.get(id(st))
+        if known is None:
+            known = self.homes[id(st)] = (st, root_of(x._a))
+        return known[1]
 
     def _operand(self, x: Any) -> Any:
         if isinstance(x, Tensorlike):
-            return self.read(x._a)
+            return self.read(x)
         if type(x) is RuntimeNumber:
             if x.scalar not in self.graph.scalars:
                 self.graph.scalars.append(x.scalar)
             return x.scalar
         return x
 
-    def _hold_result(self, array: Any, value: Value) -> None:
-        root = root_of(array)
+    def _hold_result(self, x: Any, value: Value) -> None:
+        array, root = x._a, self._home(x)
         memory = self.memories.get(id(root))
         if memory is None:
             memory = self.memories[id(root)] = Memory(array, value, outside=False)
             self.held.setdefault(id(root), (root, value, -1))  # keeps the memory alive, so that its id stays its own
         self.held[id(array)] = (array, value, memory.version)
 
-    def read(self, array: Any) -> Value:
-        """The value that an array holds now."""
+    def read(self, x: Any) -> Value:
+        """The value that a tensor holds now."""
+        array, root = x._a, self._home(x)
         known = self.held.get(id(array))
-        root = root_of(array)
         memory = self.memories.get(id(root))
         if memory is not None and known is not None and known[0] is array and known[2] == memory.version:
             return known[1]
@@ -105,7 +125,7 @@ class Capture:
             return self._from_outside(array, root)
         if _layout(array) == _layout(memory.owner):
             value = memory.value
-        elif memory.outside and not memory.written and not self._within(array, memory.owner):
+        elif memory.outside and not memory.written and not _covers(memory.owner, array):
             return self._from_outside(array, root)
         else:
             if array.dtype != memory.owner.dtype:
@@ -116,12 +136,10 @@ class Capture:
         self.held[id(array)] = (array, value, memory.version)
         return value
 
-    def _within(self, array: Any, owner: Any) -> bool:
-        return bool(array.dtype == owner.dtype) and root_of(array) is root_of(owner) and _covers(owner, array)
-
     def _from_outside(self, array: Any, root: Any) -> Value:
         value = self.graph.input(array.shape, array.dtype)
         self.outside.append(array)
+        self.shared[id(root)] = self.shared.get(id(root), 0) + 1
         memory = self.memories.get(id(root))
         if memory is None:
             self.memories[id(root)] = Memory(array, value, outside=True)
@@ -137,12 +155,13 @@ class Capture:
             value = expand(value, shape=array.shape)
         if value._a.dtype != array.dtype:
             value = cast(value, dtype=array.dtype)
-        new = self.read(value._a)
-        self.read(array)
-        if self.is_outside(array) and x._st is not None and x._st not in self.storages:
+        new = self.read(value)
+        self.read(x)
+        if self.is_outside(x) and x._st is not None and x._st not in self.storages:
             self.storages.append(x._st)
-        memory = self.memories[id(root_of(array))]
-        if memory.outside and sum(1 for a in self.outside if root_of(a) is root_of(array)) > 1:
+        home = self._home(x)
+        memory = self.memories[id(home)]
+        if memory.outside and self.shared.get(id(home), 0) > 1:
             got = f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written"
             raise CannotCapture(explain("capture", expected="one outside tensor for each memory that is written", got=got))
         if _layout(array) == _layout(memory.owner):
@@ -158,13 +177,18 @@ class Capture:
 
     def observe(self, x: Any, how: str) -> None:
         """A value leaves for Python (`item()`, `bool()`, `numpy()`)."""
-        if id(x._a) in self.held or id(root_of(x._a)) in self.memories:
+        if id(x._a) in self.held or id(self._home(x)) in self.memories:
             self.reads.append(f"{how} of a tensor of shape {tuple(x._a.shape)} at {_user_line()}")
 
-    def is_outside(self, array: Any) -> bool:
-        """Whether an array's memory was there before."""
-        memory = self.memories.get(id(root_of(array)))
+    def is_outside(self, x: Any) -> bool:
+        """Whether a tensor's memory was there before."""
+        memory = self.memories.get(id(self._home(x)))
         return memory is None or memory.outside
+
+    def guard(self, compute: Callable[[], Any]) -> None:
+        """The program holds while `compute()` gives what it gives now."""
+        now = compute()
+        self.guards.append(lambda: bool(compute() == now))
 
     def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:
         """Numbers that differ from run to run: `compute` gives them as tables; they come back as floats that the graph takes as inputs."""
@@ -197,6 +221,15 @@ def capturing() -> Iterator[Capture]:
     capture = Capture()
     with intercept(capture):
         yield capture
+
+
+def _decides_shape(op: Op) -> bool:
+    """Whether values decide the shape of the result (nonzero, unique)."""
+    try:
+        op.prim.infer(*op.inputs, **op.params)
+    except DeviceError:
+        return True
+    return False
 
 
 def root_of(array: Any) -> Any:

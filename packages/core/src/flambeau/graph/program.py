@@ -1,14 +1,17 @@
-"""A captured program: where its inputs come from, what it returns, what it changes, and how a replay does all that."""
+"""A captured program: where its inputs come from, what it returns, what it changes, and how a replay does all that.
+
+Who computes the graph's results is an `Engine`: the interpreter here, machine code in layer 6.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from flambeau.base import tree
 from flambeau.base.errors import explain
-from flambeau.graph.capture import CannotCapture, Capture, RuntimeNumber
+from flambeau.graph.capture import CannotCapture, Capture
 from flambeau.graph.interpret import interpret
 from flambeau.graph.ir import Graph
 from flambeau.graph.verify import verify
@@ -21,10 +24,13 @@ class Program:
 
     def __init__(self, capture: Capture, leaves: list[Any], result: Any, epoch: int) -> None:
         if capture.reads:
-            raise CannotCapture(explain("capture", expected="values that stay inside", got=capture.reads[0], hint="return the tensor and read it outside"))
+            raise CannotCapture(
+                explain("capture", expected="values that stay inside", got=capture.reads[0], hint="return the tensor and read it outside")
+            )
         self.epoch = epoch
         self.graph: Graph = capture.graph
         self.numbers = capture.numbers
+        self.guards = capture.guards
         self._inputs(capture, leaves)
         self._outputs(capture, leaves, result)
         self._grads(capture)
@@ -50,9 +56,11 @@ class Program:
                 self.returned.append(("argument", same[id(x)]))
             elif x._node is not None:
                 got = f"a result of shape {tuple(x._a.shape)} that requires grad"
-                raise CannotCapture(explain("capture", expected="results without gradient", got=got, hint="call backward inside, or return .detach()"))
+                raise CannotCapture(
+                    explain("capture", expected="results without gradient", got=got, hint="call backward inside, or return .detach()")
+                )
             else:
-                self.returned.append(("result", self._result(capture.read(x._a))))
+                self.returned.append(("result", self._result(capture.read(x))))
 
     def _result(self, value: Any) -> int:
         self.graph.results.append(value)
@@ -64,8 +72,8 @@ class Program:
         for node in capture.grads:
             if node.grad is None:
                 self.grads.append((node, None))
-            elif not capture.is_outside(node.grad._a):
-                self.grads.append((node, self._result(capture.read(node.grad._a))))
+            elif not capture.is_outside(node.grad):
+                self.grads.append((node, self._result(capture.read(node.grad))))
 
     def _writes(self, capture: Capture, leaves: list[Any]) -> None:
         """Outside memory that the program changes: where the new value goes."""
@@ -75,32 +83,31 @@ class Program:
             self.writes.append((position.get(id(array)), array, self._result(value)))
         self.storages: list[Storage] = capture.storages
 
+    def current(self) -> bool:
+        """Whether host code that the program depends on (settings of optimizers) still says what it said."""
+        return all(guard() for guard in self.guards)
+
+    def donated(self) -> dict[int, int]:
+        """Results that replace an implicit input: result number -> input number."""
+        home = {id(a): i for i, a in enumerate(self.implicit) if a is not None}
+        return {at: home[id(array)] for i, array, at in self.writes if i is None and id(array) in home}
+
     # -- each replay ----------------------------------------------------------------------------------------------------------------------
-    def replay(self, leaves: list[Any]) -> Any:
+    def replay(self, leaves: list[Any], engine: Engine) -> Any:
         """Run for these arguments."""
-        arrays = [a if i is None else leaves[i]._a for i, a in zip(self.sources, self.implicit, strict=True)]
-        results = self.run(arrays, {s: v for take in self.numbers for s, v in take().items()})
-        self._store(leaves, results)
-        for node, at in self.grads:
-            node.grad = None if at is None else state.wrap(results[at])
-        return tree.unflatten(self.structure, [self._returned(kind, x, leaves, results) for kind, x in self.returned])
-
-    def run(self, arrays: list[Any], scalars: dict[Any, float]) -> list[Any]:
-        """The results of the graph."""
-        return interpret(self.graph, arrays, scalars)
-
-    def _store(self, leaves: list[Any], results: list[Any]) -> None:
-        """Put new values into the memory they belong to; what still reads that memory is copied first."""
-        targets = [array if i is None else leaves[i]._a for i, array, _ in self.writes]
-        for at, result in enumerate(results):
-            if any(result is not t and np.may_share_memory(result, t) for t in targets):
-                results[at] = result.copy()
-        for (i, _, at), target in zip(self.writes, targets, strict=True):
-            np.copyto(target, results[at])
+        given = [(k, leaves[i]._a) for k, i in enumerate(self.sources) if i is not None]
+        results = engine.run(given, {s: v for take in self.numbers for s, v in take().items()})
+        for i, array, at in self.writes:
+            target = array if i is None else leaves[i]._a
+            if results[at] is not target:
+                np.copyto(target, results[at])
             if i is not None:
                 storage_of(leaves[i]).version += 1
         for st in self.storages:
             st.version += 1
+        for node, at in self.grads:
+            node.grad = None if at is None else state.wrap(results[at])
+        return tree.unflatten(self.structure, [self._returned(kind, x, leaves, results) for kind, x in self.returned])
 
     def _returned(self, kind: str, x: Any, leaves: list[Any], results: list[Any]) -> Any:
         if kind == "value":
@@ -108,8 +115,27 @@ class Program:
         return leaves[x] if kind == "argument" else state.wrap(results[x])
 
 
+class Engine(Protocol):
+    """Computes the results of a program's graph."""
+
+    def run(self, given: list[tuple[int, Any]], scalars: dict[Any, float]) -> list[Any]:
+        """The results; `given` are the arrays of arguments with the number of the input that each is for. A result that replaces an
+        implicit input may already be in its memory."""
+        ...
+
+
+class Interpreted:
+    """The engine that interprets."""
+
+    def __init__(self, program: Program) -> None:
+        self.graph, self.arrays = program.graph, list(program.implicit)
+
+    def run(self, given: list[tuple[int, Any]], scalars: dict[Any, float]) -> list[Any]:
+        """Operation by operation. Results are copied, since they may be views of inputs."""
+        for k, array in given:
+            self.arrays[k] = array
+        return [r.copy() for r in interpret(self.graph, self.arrays, scalars)]
+
+
 def _is_tensor(x: Any) -> bool:
     return hasattr(x, "_a") and hasattr(x, "_node")
-
-
-__all__ = ["Program", "RuntimeNumber"]

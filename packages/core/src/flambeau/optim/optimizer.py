@@ -138,6 +138,7 @@ class Optimizer:
         with intercept(None):
             known = self.state
             live = [(group, p, known.get(p) or self._start(group, p)) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        capture.guard(self._settings)
         tables = capture.runtime(lambda: [self.scalars(group, state) for group, _, state in live])
         return [(group, p, p.grad, state, s) for (group, p, state), s in zip(live, tables, strict=True)]
 
@@ -152,6 +153,10 @@ class Optimizer:
                     state = known.get(p) or self._start(group, p)
                     updates.append((group, p, grad, state, self.scalars(group, state)))
         return updates
+
+    def _settings(self) -> list[Any]:
+        """What decides the form of an update: switches, and which numbers are zero."""
+        return [[v != 0 if isinstance(v, float) else v for k, v in g.items() if k not in ("params", "param_names")] for g in self.param_groups]
 
     def _start(self, group: Group, p: Tensor) -> State:
         state = self.init_one(group, p)

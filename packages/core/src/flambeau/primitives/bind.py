@@ -19,7 +19,6 @@ from flambeau.device.cpu import as_arrays
 from flambeau.primitives.value import Value, link_view
 
 
-
 class Interceptor(Protocol):
     """Sees every primitive that is bound, and what happens to tensors besides: graph capture is one."""
 
@@ -37,6 +36,10 @@ class Interceptor(Protocol):
 
     def touch_grad(self, node: Any) -> None:
         """The `.grad` of a leaf was set or cleared."""
+        ...
+
+    def guard(self, compute: Callable[[], Any]) -> None:
+        """What is captured holds while `compute()` gives what it gives now."""
         ...
 
     def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from flambeau.autograd.modes import mode
 from flambeau.base.errors import ArgumentTypeError, IndexingError, explain
 from flambeau.ops.promotion import to_dtype
+from flambeau.primitives import elementwise
 from flambeau.primitives import indexing as rows
 from flambeau.primitives.bind import state
 from flambeau.primitives.movement import slice_
@@ -182,6 +183,9 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         value = to_dtype(value, x.dtype)
     if value._a.ndim == 0 and value.device != x.device:
         value = value.to(x.device)
+    if isinstance(key, Tensor) and key._a.dtype.kind == "b" and key._a.shape == x._a.shape and value._a.ndim == 0:
+        apply_recorded(x, lambda old: elementwise.where(key, value, old), "x[mask] = value")  # no positions: the shape stays known
+        return
     view, indices, axes = resolve(x, key)
     if not indices:
         while value._a.ndim > view._a.ndim and value._a.shape[0] == 1:
