@@ -7,7 +7,7 @@ import pytest
 
 import flambeau as fb
 from flambeau import nn
-from flambeau.compile import compile
+from flambeau.compiler import compile
 from flambeau.graph.capture import CannotCapture
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import flambeau as fb
 from flambeau import nn
-from flambeau.compile import compile
+from flambeau.compiler import compile
 
 F = nn.functional
 

@@ -18,9 +18,10 @@ class Native:
 
     def __init__(self, program: Program) -> None:
         donated = program.donated()
-        contiguous = {j: i for j, i in donated.items() if program.implicit[i].flags.c_contiguous}
+        held: list[Any] = program.implicit
+        contiguous = {j: i for j, i in donated.items() if held[i].flags.c_contiguous}
         self.graph = program.graph
-        results = [program.implicit[contiguous[j]] if j in contiguous else None for j in range(len(self.graph.results))]
+        results = [held[contiguous[j]] if j in contiguous else None for j in range(len(self.graph.results))]
         self.shapes = [v.shape for v in self.graph.results]
         self.copied = [at for kind, at in program.returned if kind == "result"]
         arrays = [a if a is not None else _blank(v) for a, v in zip(program.implicit, self.graph.inputs, strict=True)]

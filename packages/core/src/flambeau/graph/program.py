@@ -89,8 +89,8 @@ class Program:
 
     def donated(self) -> dict[int, int]:
         """Results that replace an implicit input: result number -> input number."""
-        home = {id(a): i for i, a in enumerate(self.implicit) if a is not None}
-        return {at: home[id(array)] for i, array, at in self.writes if i is None and id(array) in home}
+        home = {id(a): k for k, a in enumerate(self.implicit) if a is not None}
+        return {at: home[id(array)] for argument, array, at in self.writes if argument is None and id(array) in home}
 
     # -- each replay ----------------------------------------------------------------------------------------------------------------------
     def replay(self, leaves: list[Any], engine: Engine) -> Any:

@@ -137,7 +137,8 @@ class Optimizer:
         """The host half under capture: state comes to be outside the program, and its numbers become inputs of it."""
         with intercept(None):
             known = self.state
-            live = [(group, p, known.get(p) or self._start(group, p)) for group in self.param_groups for p in group["params"] if p.grad is not None]
+            pairs = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+            live = [(group, p, known.get(p) or self._start(group, p)) for group, p in pairs]
         capture.guard(self._settings)
         tables = capture.runtime(lambda: [self.scalars(group, state) for group, _, state in live])
         return [(group, p, p.grad, state, s) for (group, p, state), s in zip(live, tables, strict=True)]

@@ -116,7 +116,7 @@ def compile(fn: Callable[..., Any] | None = None, *, fullgraph: bool = False) ->
     """Make a function, method or module run as one program. A decorator, too.
 
     >>> import flambeau as fb
-    >>> from flambeau.compile import compile
+    >>> from flambeau.compiler import compile
     >>> double = compile(lambda x: x * 2 + 1)
     >>> for _ in range(3):
     ...     y = double(fb.tensor([1.0, 2.0]))
