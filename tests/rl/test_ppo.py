@@ -216,6 +216,10 @@ def test_files_that_hold_something_else(tmp_path):
     save({"weights": flambeau.zeros(2)}, path)
     with pytest.raises(FileFormatError, match="'ppo' agent, got something else"):
         PPO.load(path)
+    for damaged in ({"name": "ppo"}, {"name": "ppo", "config": {"n_stairs": 3}}):
+        save({"agent": damaged}, path)
+        with pytest.raises(FileFormatError, match="of an agent"):
+            PPO.load(path)
     agent = small_agent()
     agent.save(path)
     with pytest.raises(ArgumentError, match="observation space Box"):
@@ -261,6 +265,16 @@ def test_an_interrupted_run_ends_as_one_without_a_break(tmp_path, name, capsys):
     assert (weights(resumed) == weights(whole)).all()
     assert (broken / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
     assert resumed.metrics == whole.metrics
+
+
+def test_callbacks_that_count_steps(tmp_path):
+    """A round of 32 steps passes a multiple of 100 without hitting it."""
+    loggers = [CSVLogger(tmp_path / "a.csv", every_steps=100), Checkpoint(tmp_path, every_epochs=None, every_steps=100, keep=None)]
+    small_agent().learn(256, callbacks=loggers)
+    assert sorted(int(path.stem[11:]) for path in tmp_path.glob("checkpoint-*")) == [128, 224, 256]
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert len(lines) == 1 + 8 + 2
+    assert "loss" in lines[0].split(",")
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------------------------

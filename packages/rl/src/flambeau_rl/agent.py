@@ -158,7 +158,7 @@ class Agent(Loop, ABC):
         return self.metrics
 
     def _round(self, environments: Environments) -> None:
-        watch, learnt = self.watch, False
+        watch, learnt, before = self.watch, False, self.step
         watch.start()
         while not learnt:
             actions = self.act(environments.observations)  # type: ignore[arg-type]
@@ -167,6 +167,7 @@ class Agent(Loop, ABC):
             watch.lap("environment")
             learnt = self.observe(transition)
             watch.lap("update")
+        self.stride = self.step - before
         self.metrics = {"mean_return": environments.mean_return(), "mean_length": environments.mean_length(), **self.metrics}
 
     def _check_metrics(self) -> None:
@@ -261,15 +262,16 @@ class Agent(Loop, ABC):
             got = f"a {description.get('name')!r} agent" if isinstance(description, Mapping) else "something else"
             raise FileFormatError(explain(f"file {os.fspath(path)}", expected=f"a {cls.name!r} agent", got=got))
         try:
-            config = cls.config_type(**description["config"])
-        except TypeError as error:
-            raise FileFormatError(explain(f"file {os.fspath(path)}", expected=f"a {cls.config_type.__name__}", got=str(error))) from None
-        agent = cls(env, config, device=device, spaces=_spaces_of(description))
+            config, saved, policy = cls.config_type(**description["config"]), _spaces_of(description), state["parts"]["policy"]
+        except (KeyError, TypeError) as error:
+            got = f"{type(error).__name__}: {error}"
+            raise FileFormatError(explain(f"file {os.fspath(path)}", expected="config, spaces and policy of an agent", got=got)) from None
+        agent = cls(env, config, device=device, spaces=saved)
         if env is not None and "position" in state:
             agent.load_state_dict(state)
         else:
-            agent._must_have(_spaces_of(description))
-            agent.model.load_state_dict(state["parts"]["policy"])
+            agent._must_have(saved)
+            agent.model.load_state_dict(policy)
         return agent
 
 

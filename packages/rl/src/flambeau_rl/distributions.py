@@ -2,6 +2,9 @@
 
 Each is made from a batch of network outputs and answers for the whole batch: `sample`, `mode`, `log_prob` and `entropy`. Actions `(N,)` or
 `(N, A)` give log-probabilities and entropies `(N,)`. All of it is tensor arithmetic without branches on values.
+
+`flambeau.distributions` has PyTorch's interface, which draws from the global generator only. An agent has a generator of its own, so that
+nothing else in the program changes what it does.
 """
 
 from __future__ import annotations

@@ -80,6 +80,7 @@ class Loop:
         optimizer: its optimizer, or None.
         parts: what a checkpoint saves, by name: objects with `state_dict()` and `load_state_dict(state)`.
         step: updates done.
+        stride: by how much the latest update raised `step`: 1, except where a loop counts something else.
         epoch: epochs done.
         batch: batches taken in this epoch.
         samples: samples seen.
@@ -97,6 +98,7 @@ class Loop:
         self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
         self.parts: dict[str, Any] = {}
         self.step = self.epoch = self.batch = self.samples = 0
+        self.stride = 1
         self.max_steps: int | None = None
         self.total_steps: int | None = None
         self.loss: Any = None
@@ -108,6 +110,10 @@ class Loop:
         """Tell every callback; `event` is one of the six names."""
         for callback in self.callbacks:
             getattr(callback, f"on_{event}")(self, *details)
+
+    def passed(self, count: int) -> bool:
+        """Whether the latest update reached or passed a multiple of `count` steps."""
+        return self.step // count > (self.step - self.stride) // count
 
     def stop(self) -> None:
         """End the run at the next `rest`. It ends well: `end` is told, not `exception`."""

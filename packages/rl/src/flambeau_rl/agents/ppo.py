@@ -163,6 +163,7 @@ class PPO(Agent):
             loss.backward()
             clip_grad_norm_(self.weights, config.max_grad_norm)
             self.optimizer.step()
+        self.loss = loss.detach()
         means = {name: float(np.mean([row[name].item() for row in numbers])) for name in numbers[0]}
         return {**means, "explained_variance": _explained_variance(batch), "lr": lr}
 

@@ -53,7 +53,7 @@ class Checkpoint(Callback):
         self._others = [] if loop.step else self.checkpoints.steps()
 
     def on_batch_end(self, loop: Loop) -> None:
-        if self.every_steps is not None and loop.step % self.every_steps == 0:
+        if self.every_steps is not None and loop.passed(self.every_steps):
             self._save(loop)
 
     def on_epoch_end(self, loop: Loop) -> None:

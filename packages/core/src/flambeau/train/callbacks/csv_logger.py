@@ -35,7 +35,7 @@ class CSVLogger(Callback):
         self._rewrite(rows)
 
     def on_batch_end(self, loop: Loop) -> None:
-        if self.every_steps is not None and loop.step % self.every_steps == 0:
+        if self.every_steps is not None and loop.passed(self.every_steps):
             self._write(loop, {"loss": float(loop.loss)})
 
     def on_epoch_end(self, loop: Loop) -> None:

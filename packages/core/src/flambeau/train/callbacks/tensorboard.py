@@ -30,7 +30,7 @@ class TensorBoardLogger(Callback):
         self._writer = self._make_writer(self.folder, purge_step=loop.step + 1 if loop.step else None)
 
     def on_batch_end(self, loop: Loop) -> None:
-        if loop.step % self.every_steps == 0:
+        if loop.passed(self.every_steps):
             self._writer.add_scalar("step/loss", float(loop.loss), loop.step)
 
     def on_epoch_end(self, loop: Loop) -> None:
