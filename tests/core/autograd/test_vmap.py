@@ -248,9 +248,9 @@ def test_new_tensors_made_from_batched_ones_have_memory_for_each_example():
 
 def test_batched_values_into_shared_memory_are_an_error():
     shared = fb.zeros(3)
-    for write in (lambda a: shared.add_(a), lambda a: shared.__setitem__(0, a[0]), lambda a: shared[:2].copy_(a[:2])):
+    for change in (lambda a: shared.add_(a), lambda a: shared.__setitem__(0, a[0]), lambda a: shared[:2].copy_(a[:2])):
         with pytest.raises(GradientError, match="memory for each example"):
-            vmap(lambda a: write(a) or a)(fb.ones(2, 3))
+            vmap(lambda a, change=change: change(a) or a)(fb.ones(2, 3))
     assert not shared.any()
     with pytest.raises(GradientError, match="memory for each example"):
         vmap(lambda a: vmap(lambda b: a.add_(b))(fb.ones(4)))(fb.ones(2))

@@ -71,5 +71,3 @@ def together(fn: Callable[..., Any], tensors: Sequence[Any]) -> Any:
         return batched(fn(*inner), 0, owner)
     finally:
         frames.stack.insert(place, owner)
-
-

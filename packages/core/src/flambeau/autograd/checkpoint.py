@@ -67,10 +67,10 @@ def checkpoint(
 
     >>> import flambeau as fb
     >>> from flambeau.utils.checkpoint import checkpoint
-    >>> x = fb.ones(2, requires_grad=True)
+    >>> x = fb.zeros(2, requires_grad=True)
     >>> checkpoint(lambda x: x.exp().sin(), x, use_reentrant=False).sum().backward()
     >>> x.grad
-    tensor([-2.4783, -2.4783])
+    tensor([0.5403, 0.5403])
     """
     if determinism_check not in ("default", "none"):
         raise ArgumentError(explain("checkpoint", expected="determinism_check 'default' or 'none'", got=repr(determinism_check)))
