@@ -141,6 +141,12 @@ def bce(d, name):
     return [d.floats(*x), d.floats(*y)], {}
 
 
+@case("gamma_sample", "gamma_slope")
+def gamma(d, name):
+    x, y, _ = d.broadcast()
+    return [d.floats(*x, low=0.5, high=2.0), d.floats(*y)], {}
+
+
 @case("polygamma")
 def polygamma(d, name):
     return [d.floats(*d.shape())], {"n": d.int(1, 3)}
@@ -520,6 +526,28 @@ def standardize_grad(d, name):
     axis = (d.int(0, len(shape) - 1),)
     small = tuple(1 if i in axis else n for i, n in enumerate(shape))
     return [d.normal(*shape), d.normal(*shape), d.floats(*small)], {"axis": axis, "eps": 0.1, "center": d.one_of(True, False)}
+
+
+@case("product_sum")
+def product_sum(d, name):
+    shape = d.shape(1, 3, least=1)
+    return [d.normal(*shape), d.normal(*shape)], {"axis": tuple(i for i in range(len(shape)) if d.one_of(True, False))}
+
+
+@case("scale_shift")
+def scale_shift(d, name):
+    shape = d.shape(1, 3, least=1)
+    small = [tuple(d.one_of(1, n) for n in shape[d.int(0, len(shape) - 1) :]) for _ in range(2)]
+    return [d.normal(*shape), *[d.normal(*s) for s in small]], {}
+
+
+@case("nll", "nll_grad")
+def nll(d, name):
+    n, c, rest = d.int(1, 3), d.int(2, 4), d.shape(0, 2, least=1)
+    target = d.ints(0, c, n, *rest)
+    if name == "nll":
+        return [d.normal(n, c, *rest), target], {"ignore": 1}
+    return [d.normal(n, *rest), target], {"classes": c, "ignore": 1}
 
 
 @case("ctc")

@@ -23,7 +23,7 @@ def loop(f, *xs):
     return fb.stack([f(*row) for row in zip(*xs)])
 
 
-# -- axes -----------------------------------------------------------------------------------------------------------------------------------
+# -- axes
 @pytest.mark.parametrize("in_dim", [0, 1, 2, -1])
 @pytest.mark.parametrize("out_dim", [0, 1, -1])
 def test_axes(in_dim, out_dim):
@@ -98,7 +98,7 @@ def test_chunks(chunk):
         same(g, w)
 
 
-# -- nesting and gradients ------------------------------------------------------------------------------------------------------------------
+# -- nesting and gradients
 def test_nested():
     x, y = values(3), values(4)
     same(vmap(lambda a: vmap(lambda b: a * b + b)(y))(x), x[:, None] * y + y)
@@ -191,7 +191,7 @@ def test_transforms_of_each_other():
     same(vmap(lambda v: jvp(fb.sin, (x,), (v,))[1])(fb.eye(3, dtype=fb.float64)), x.cos().diag())
 
 
-# -- writes -----------------------------------------------------------------------------------------------------------------------------------
+# -- writes
 def test_writes_reach_views_and_the_outside():
     x = values(3, 4)
     before = x.clone()
@@ -248,9 +248,9 @@ def test_new_tensors_made_from_batched_ones_have_memory_for_each_example():
 
 def test_batched_values_into_shared_memory_are_an_error():
     shared = fb.zeros(3)
-    for write in (lambda a: shared.add_(a), lambda a: shared.__setitem__(0, a[0]), lambda a: shared[:2].copy_(a[:2])):
+    for change in (lambda a: shared.add_(a), lambda a: shared.__setitem__(0, a[0]), lambda a: shared[:2].copy_(a[:2])):
         with pytest.raises(GradientError, match="memory for each example"):
-            vmap(lambda a: write(a) or a)(fb.ones(2, 3))
+            vmap(lambda a, change=change: change(a) or a)(fb.ones(2, 3))
     assert not shared.any()
     with pytest.raises(GradientError, match="memory for each example"):
         vmap(lambda a: vmap(lambda b: a.add_(b))(fb.ones(4)))(fb.ones(2))
@@ -270,7 +270,7 @@ def test_index_writes():
     same(vmap(lambda k: x[0].index_fill(0, k.reshape(1), 5.0))(i), fb.stack([x[0].index_fill(0, k.reshape(1), 5.0) for k in i]))
 
 
-# -- random numbers ---------------------------------------------------------------------------------------------------------------------------
+# -- random numbers
 DRAWS = {
     "rand": lambda a: fb.rand(3),
     "randn_like": lambda a: fb.randn_like(a),
@@ -297,6 +297,34 @@ def test_randomness(name):
     assert (vmap(f, randomness="different")(x) == first).all()
 
 
+def test_random_numbers_with_batched_parameters():
+    p = fb.tensor([[0.0, 1.0, 0.5], [1.0, 0.0, 0.5]])
+    draws = {
+        "bernoulli": lambda p: fb.bernoulli(p),
+        "bernoulli_": lambda p: fb.zeros_like(p).bernoulli_(p),
+        "poisson": lambda p: fb.poisson(p * 100),
+        "binomial": lambda p: fb.binomial(fb.full((3,), 50.0), p),
+    }
+    for f in draws.values():
+        out = vmap(f, randomness="different")(p.repeat(20, 1))
+        assert (out[p.repeat(20, 1) == 0] == 0).all()
+        assert (out[p.repeat(20, 1) == 1] > 0).all()
+        assert len({float(v) for v in out[:, 2]}) > 1
+        with pytest.raises(GradientError, match="randomness"):
+            vmap(f)(p)
+        with pytest.raises(GradientError, match="one draw for all"):
+            vmap(f, randomness="same")(p)
+    w = fb.eye(4)[fb.tensor([2, 0, 3])]
+    assert vmap(lambda w: fb.multinomial(w, 1), randomness="different")(w).tolist() == [[2], [0], [3]]
+    assert vmap(lambda w: fb.multinomial(w, 1), randomness="different")(w[:, None].expand(3, 5, 4)).shape == (3, 5, 1)
+    nested = vmap(vmap(lambda p: fb.bernoulli(p), randomness="different"), randomness="different")(fb.full((8, 8, 4), 0.5))
+    assert nested.shape == (8, 8, 4) and 0.2 < float(nested.mean()) < 0.8 and len({tuple(r.flatten().tolist()) for r in nested}) == 8
+    fb.manual_seed(3)
+    want = fb.bernoulli(p)
+    fb.manual_seed(3)
+    assert (vmap(fb.bernoulli, randomness="different")(p) == want).all()
+
+
 def test_nested_randomness():
     f = lambda a, b: fb.rand(4)
     x = fb.zeros(2)
@@ -312,7 +340,7 @@ def test_nested_randomness():
     assert (columns[0] == columns[1]).all() and not (columns[:, 0] == columns[:, 1]).all()
 
 
-# -- what cannot be done ----------------------------------------------------------------------------------------------------------------------
+# -- what cannot be done
 @pytest.mark.parametrize(
     "f",
     [
@@ -346,7 +374,7 @@ def test_a_failing_function_ends_its_vmap():
     (w * 2).sum().backward()  # would be refused inside
 
 
-# -- Functions --------------------------------------------------------------------------------------------------------------------------------
+# -- Functions
 class Scaled(Function):
     """x**2 * w, with a saved output and an attribute."""
 

@@ -22,9 +22,7 @@ from flambeau.base.shapes import contiguous_strides
 from flambeau.device.base import executors, register_executor
 from flambeau.primitives import batching
 from flambeau.primitives.bind import state
-from flambeau.primitives.movement import cat, expand, offset_of, reshape
-from flambeau.primitives.source import make
-from flambeau.primitives.source import random as random_row
+from flambeau.primitives.movement import expand, offset_of, reshape
 from flambeau.primitives.value import Value, storage_of
 
 _levels = itertools.count(1)
@@ -45,21 +43,21 @@ class _Frames(threading.local):
         self.stack: list[Frame] = []
 
 
-_frames = _Frames()
+frames = _Frames()
 
 
 @contextmanager
 def frame(size: int, randomness: str = "error") -> Iterator[Frame]:
     """The extent of a vmap in this thread."""
     made = Frame(size, randomness)
-    _frames.stack.append(made)
+    frames.stack.append(made)
     mode.vmap += 1
     try:
         yield made
     finally:
         made.live = False
         mode.vmap -= 1
-        _frames.stack.pop()
+        frames.stack.pop()
 
 
 class BatchedArray:
@@ -252,41 +250,6 @@ def tracked(x: Any) -> bool:
         if type(x._a) is not BatchedArray:
             return False
         x = x._a.value
-
-
-def _draw(device: Any, params: dict[str, Any]) -> Any:
-    """Random numbers inside vmap: an error, the same for all examples, or different ones, as each vmap around says."""
-    owners = _frames.stack
-    if any(f.randomness == "error" for f in owners):
-        hint = 'vmap(..., randomness="different") or "same"'
-        raise GradientError(explain("vmap", expected="a function without random numbers", got=f"a draw ({params['draw']})", hint=hint))
-    generator = params["generator"]
-    for f in owners:
-        if f.starts is not None and id(generator) not in f.starts:
-            f.starts[id(generator)] = (generator, generator.get_state())
-    apart = [f for f in owners if f.randomness == "different"]
-    sizes, shape, args = tuple(f.size for f in apart), params["shape"], params["args"]
-    if not apart:
-        return make(random_row, device, **params)
-    places = [i for i, a in enumerate(args) if isinstance(a, tuple) and a == shape]
-    if places:
-        full = (*sizes, *shape)
-        args = tuple(full if i == places[0] else a for i, a in enumerate(args))
-        out = make(random_row, device, **{**params, "shape": full, "args": args})
-    else:
-        parts = [reshape(make(random_row, device, **params), shape=(1, *shape)) for _ in range(prod(sizes))]
-        out = reshape(cat(*parts, axis=0), shape=(*sizes, *shape))
-    for f in apart:
-        out = batched(out, 0, f)
-    return out
-
-
-def draw(device: Any, params: dict[str, Any]) -> Any:
-    """What `source` does with random numbers once vmap has been used."""
-    return _draw(device, params) if _frames.stack else make(random_row, device, **params)
-
-
-state.draw = draw
 
 
 def is_batched(x: Any) -> bool:

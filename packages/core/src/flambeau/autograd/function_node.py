@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from flambeau.autograd.batched import BatchedArray, Frame, batched, frame, unbatched
+from flambeau.autograd.modes import mode
 from flambeau.autograd.node import Node, Pick, changed, merge_parts, released
-from flambeau.autograd.saved import Packed, pack
+from flambeau.autograd.saved import Packed, called_from, pack
 from flambeau.base.errors import ArgumentTypeError, GradientError, ShapeError, explain
 from flambeau.primitives.bind import state
 from flambeau.primitives.elementwise import cast
@@ -65,6 +66,8 @@ class FunctionNode(Node):
         self._outer = [_kind(o) for o in outer_outputs]
         self.outputs = [_kind(o) or ((), None) for o in outputs]
         self._saved: Saved | None = saved
+        if mode.anomaly:
+            self.trace = called_from()
         self._fresh: dict[int, Frame] = {}  # while running: frames that stand for those of the layers
 
     def apply(self, g: Any, needed: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ from flambeau.autograd.modes import mode
 from flambeau.base.errors import ArgumentTypeError, explain
 from flambeau.primitives.bind import state
 from flambeau.primitives.value import Value
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
 
 
 class Packed:
@@ -43,10 +46,18 @@ def pack(x: Any) -> Any:
     return Packed(x, mode.hooks[-1]) if mode.hooks and isinstance(x, Value) else x
 
 
+def called_from() -> str:
+    """The stack of calls down to the line outside this package that called an operation."""
+    frames = traceback.extract_stack()
+    while len(frames) > 1 and frames[-1].filename.startswith(_PACKAGE):
+        frames.pop()
+    return "".join(frames.format())
+
+
 def watch(node: Any, out: Any) -> None:
     """Let the hooks and the anomaly detection of this thread see a new node of a primitive."""
     if mode.anomaly:
-        node.trace = "".join(traceback.format_stack()[:-4])
+        node.trace = called_from()
     if mode.hooks:
         node.saved = [pack(x) for x in node.saved]
         if node.out is not None:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.autograd import batched_random as batched_random  # random numbers look at the vmaps from now on
 from flambeau.autograd.batched import BatchedArray, Frame, batched, frame, unbatched
 from flambeau.base import tree
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, FlambeauError, GradientError, IndexingError, explain

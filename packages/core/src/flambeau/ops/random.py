@@ -16,6 +16,7 @@ from flambeau.device.base import device as Device
 from flambeau.device.base import executors
 from flambeau.primitives import generator as streams
 from flambeau.primitives.elementwise import gamma_sample
+from flambeau.primitives.movement import expand
 from flambeau.primitives.source import random as row
 from flambeau.primitives.source import source
 from flambeau.tensor.inplace import write
@@ -221,30 +222,64 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
     return randn(shape, dtype=like.dtype, device=like.device, generator=generator) * std + mean
 
 
+def _values(x: Tensor) -> np.ndarray:
+    found: np.ndarray = executors[type(x._a)].to_numpy(x._a)
+    return found
+
+
+def _drawn(make: Any, again: Any, *tensors: Tensor) -> Tensor:
+    """`make(*tensors)`, a draw with tensors as parameters; batched by vmap, `again` of all examples together."""
+    if any(executors[type(t._a)].priority for t in tensors):
+        from flambeau.autograd.batched_random import together
+
+        return together(again, tensors)
+    return make(*tensors)
+
+
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probabilities of `input` (or with probability p), else 0, in the dtype of input."""
     a = input._a
-    chance: Any = executors[type(a)].to_numpy(a) if p is None else float(p)
-    return draw("bernoulli", (chance, a.shape, a.dtype), a.shape, a.dtype, generator, input.device)
+    if p is not None:
+        return draw("bernoulli", (float(p), a.shape, a.dtype), a.shape, a.dtype, generator, input.device)
+
+    def make(x: Tensor) -> Tensor:
+        return draw("bernoulli", (_values(x), a.shape, a.dtype), a.shape, a.dtype, generator, x.device)
+
+    return _drawn(make, lambda x: bernoulli(x, generator=generator), input)
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Categories drawn by the weights of `input`, (categories,) or (rows, categories)."""
-    weights = executors[type(input._a)].to_numpy(input._a)
-    shape = (*weights.shape[:-1], int(num_samples))
-    return draw("multinomial", (weights, int(num_samples), replacement), shape, np.dtype(np.int64), generator, input.device)
+
+    def make(x: Tensor) -> Tensor:
+        weights = _values(x)
+        shape = (*weights.shape[:-1], int(num_samples))
+        return draw("multinomial", (weights, int(num_samples), replacement), shape, np.dtype(np.int64), generator, x.device)
+
+    def rows(x: Tensor) -> Tensor:
+        flat = x.reshape(-1, x._a.shape[-1])
+        return multinomial(flat, num_samples, replacement, generator=generator).reshape(*x._a.shape[:-1], int(num_samples))
+
+    return _drawn(make, rows, input)
 
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Counts of Poisson distributions with the rates of `input`."""
-    rate = executors[type(input._a)].to_numpy(input._a)
-    return draw("poisson", (rate,), rate.shape, rate.dtype, generator, input.device)
+
+    def make(x: Tensor) -> Tensor:
+        return draw("poisson", (_values(x),), x._a.shape, x._a.dtype, generator, x.device)
+
+    return _drawn(make, lambda x: poisson(x, generator), input)
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """Numbers of successes in `count` trials that succeed with `prob`."""
-    c, p = (executors[type(t._a)].to_numpy(t._a) for t in (count, prob))
-    return draw("binomial", (c, p), np.broadcast_shapes(c.shape, p.shape), p.dtype, generator, prob.device)
+
+    def make(n: Tensor, p: Tensor) -> Tensor:
+        shape = np.broadcast_shapes(n._a.shape, p._a.shape)
+        return draw("binomial", (_values(n), _values(p)), shape, p._a.dtype, generator, p.device)
+
+    return _drawn(make, lambda n, p: binomial(n, p, generator), count, prob)
 
 
 def standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
@@ -252,8 +287,14 @@ def standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
 
     Their gradient is the implicit one of Figurnov, Mohamed & Mnih 2018: with the quantile held fixed, the number moves with alpha.
     """
-    a = executors[type(alpha._a)].to_numpy(alpha._a)
-    return gamma_sample(alpha, draw("gamma", (a,), a.shape, a.dtype, generator, alpha.device))
+
+    def make(x: Tensor) -> Tensor:
+        return draw("gamma", (_values(x),), x._a.shape, x._a.dtype, generator, x.device)
+
+    def again(x: Tensor) -> Tensor:
+        return _drawn(make, again, x)
+
+    return gamma_sample(alpha, _drawn(make, again, alpha))
 
 
 # -- in place -------------------------------------------------------------------------------------------------------------------------
@@ -302,8 +343,9 @@ def random_(self: Tensor, *bounds: int, generator: Any = None) -> Tensor:
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Fill with 1 with probability p (a number, or a tensor of probabilities), else 0."""
-    chance = executors[type(p._a)].to_numpy(p._a) if isinstance(p, Tensor) else float(p)
-    return _fill(self, "bernoulli", generator, before=(chance,))
+    if isinstance(p, Tensor) and executors[type(p._a)].priority:
+        return write(self, bernoulli(expand(p, shape=self._a.shape), generator=generator), "copy_")
+    return _fill(self, "bernoulli", generator, before=(_values(p) if isinstance(p, Tensor) else float(p),))
 
 
 METHODS: dict[str, Any] = {f.__name__: f for f in (uniform_, normal_, exponential_, cauchy_, log_normal_, geometric_, random_, bernoulli_)}

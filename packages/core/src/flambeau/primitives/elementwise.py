@@ -134,7 +134,11 @@ igammac = binary(
     "igammac", kernel="special.igammac", vjp=(None, lambda g, x, y: neg(mul(g, exp(sub(sub(mul(sub(x, 1), log(y)), y), lgamma(x))))))
 )
 # a draw y of the gamma distribution of shape x, as a function of x: the quantile stays the same when x moves
-gamma_sample = binary("gamma_sample", kernel=lambda xp, x, y: y.copy(), vjp=(lambda g, x, y: mul(g, gamma_slope(x, y)), None))
+gamma_sample = binary(
+    "gamma_sample",
+    kernel=lambda xp, x, y: xp.broadcast_to(y, np.broadcast_shapes(x.shape, y.shape)).copy(),
+    vjp=(lambda g, x, y: mul(g, gamma_slope(x, y)), None),
+)
 gamma_slope = binary("gamma_slope", kernel="special.gamma_slope", vjp=(lambda g: _once(), lambda g: _once()))
 
 
