@@ -13,7 +13,7 @@ WORKERS ?= 2
 # One BLAS thread a test worker, or the workers fight for the cores.
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := $(PY) -m pytest -q
-PACKAGES := -e 'packages/core[plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
+PACKAGES := -e 'packages/core[compile,plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
 SOURCES := packages/core/src packages/vision/src packages/audio/src packages/text/src packages/rl/src
 
 .PHONY: help demo test test-slow test-gpu test-parity have-torch check fix format lint types layers shape packages hygiene import-time coverage docs bench lock clean

@@ -291,8 +291,9 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = 
 
 def fill_diagonal(input: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """A copy of a matrix with its diagonal filled."""
-    a = input.numpy(force=True).copy()
-    mask = np.zeros(a.shape, bool)
+    if input._a.ndim < 2:
+        raise ShapeError(explain("fill_diagonal", expected="at least 2 axes", got=f"shape {tuple(input.shape)}"))
+    mask = np.zeros(input._a.shape, bool)
     np.fill_diagonal(mask, True, wrap=wrap)
     return masked_fill(input, as_tensor(mask, device=input.device), fill_value)
 
@@ -351,6 +352,8 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
+    if input._a.ndim != 2:
+        raise ShapeError(explain("trace", expected="a matrix", got=f"shape {tuple(input.shape)}"))
     return input.diagonal().sum()
 
 

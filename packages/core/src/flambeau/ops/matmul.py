@@ -69,15 +69,15 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
-    if input._a.ndim != 2 or vec._a.ndim != 1:
-        raise ShapeError(explain("mv", expected="a matrix and a vector", got=f"{tuple(input.shape)} and {tuple(vec.shape)}"))
+    if input._a.ndim != 2 or vec._a.shape != input._a.shape[1:]:
+        raise ShapeError(explain("mv", expected="a matrix (n, k) and a vector (k,)", got=f"{tuple(input.shape)} and {tuple(vec.shape)}"))
     return matmul(input, vec)
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The inner product of two vectors."""
-    if input._a.ndim != 1 or tensor._a.ndim != 1:
-        raise ShapeError(explain("dot", expected="two vectors", got=f"{tuple(input.shape)} and {tuple(tensor.shape)}"))
+    if input._a.ndim != 1 or tensor._a.shape != input._a.shape:
+        raise ShapeError(explain("dot", expected="two vectors of one length", got=f"{tuple(input.shape)} and {tuple(tensor.shape)}"))
     return matmul(input, tensor)
 
 
@@ -100,6 +100,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """All products of two vectors' elements."""
+    if input._a.ndim != 1 or vec2._a.ndim != 1:
+        raise ShapeError(explain("outer", expected="two vectors", got=f"{tuple(input.shape)} and {tuple(vec2.shape)}"))
     return mul_op(unsqueeze(input, 1), unsqueeze(vec2, 0))
 
 

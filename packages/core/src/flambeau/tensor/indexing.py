@@ -10,10 +10,10 @@ import numpy as np
 from flambeau.autograd.modes import mode
 from flambeau.base.errors import ArgumentTypeError, IndexingError, explain
 from flambeau.ops.promotion import to_dtype
-from flambeau.primitives import elementwise
 from flambeau.primitives import indexing as rows
 from flambeau.primitives.bind import state
-from flambeau.primitives.movement import slice_
+from flambeau.primitives.elementwise import where
+from flambeau.primitives.movement import reshape, slice_
 from flambeau.primitives.value import storage_of
 from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.inplace import apply_recorded, check_leaf, write
@@ -183,8 +183,9 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         value = to_dtype(value, x.dtype)
     if value._a.ndim == 0 and value.device != x.device:
         value = value.to(x.device)
-    if isinstance(key, Tensor) and key._a.dtype.kind == "b" and key._a.shape == x._a.shape and value._a.ndim == 0:
-        apply_recorded(x, lambda old: elementwise.where(key, value, old), "x[mask] = value")  # no positions: the shape stays known
+    if _is_fill(x, key, value):
+        mask = reshape(key, shape=(*key._a.shape, *(1,) * (x._a.ndim - key._a.ndim)))
+        apply_recorded(x, lambda old: where(mask, value, old), "x[mask] = value")
         return
     view, indices, axes = resolve(x, key)
     if not indices:
@@ -198,6 +199,13 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         _store_direct(view, indices, axes, value)
         return
     apply_recorded(view, lambda old: rows.index_put(old, value, *indices, axes=axes, accumulate=False), "x[key] = value")
+
+
+def _is_fill(x: Tensor, key: Any, value: Tensor) -> bool:
+    """Whether one number goes where a mask holds, in a tensor whose values cannot be seen (shapes only, a batch of vmap)."""
+    if not isinstance(key, Tensor) or key._a.dtype.kind != "b" or value._a.ndim or type(key._a) is type(x._a) is np.ndarray:
+        return False
+    return bool(key._a.shape == x._a.shape[: key._a.ndim])
 
 
 def _store_direct(view: Tensor, indices: list[Tensor], axes: tuple[int, ...], value: Tensor) -> None:
