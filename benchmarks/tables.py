@@ -28,7 +28,13 @@ def import_time(result: dict[str, Any]) -> list[str]:
     lines = ["| import | ms |", "|---|---|"]
     lines += [f"| {row['import']} | {row['ms']:.0f} |" for row in result["rows"]]
     size = f"The core's own files take {result['core_megabytes']} MB."
-    return ["Import in a fresh process, less the bare interpreter (`python -m benchmarks.import_time`)" + _where(result), "", *lines, "", size]
+    return [
+        "Import in a fresh process, less the bare interpreter (`python -m benchmarks.import_time`)" + _where(result),
+        "",
+        *lines,
+        "",
+        size,
+    ]
 
 
 def _number(value: float | None) -> str:

@@ -25,7 +25,9 @@ def activation(name, reference, *more, **options):
 
 def both(name, reference, *more, **options):
     """An activation, and its in-place form, which computes the same."""
-    place = op(f"nn.functional.{name}_", reference, sample(X), *more, fn=lambda x, *a, **k: getattr(F, f"{name}_")(x.clone(), *a, **k), **options)
+    place = op(
+        f"nn.functional.{name}_", reference, sample(X), *more, fn=lambda x, *a, **k: getattr(F, f"{name}_")(x.clone(), *a, **k), **options
+    )
     return [activation(name, reference, *more, **options), place]
 
 

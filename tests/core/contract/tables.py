@@ -9,7 +9,7 @@ from operator import attrgetter
 import numpy as np
 
 import flambeau as fb
-import flambeau.nn.functional  # noqa: F401
+import flambeau.nn.functional
 from flambeau.testing import OpCase
 
 

@@ -143,5 +143,10 @@ __getattr__, __dir__ = _lazy_attributes(
         "func",
     },
     {"vision", "audio", "text", "rl"},
-    {"compile": "flambeau.compiler:compile", "save": "flambeau.serialization:save", "load": "flambeau.serialization:load", "vmap": "flambeau.autograd.vmap:vmap"},
+    {
+        "compile": "flambeau.compiler:compile",
+        "save": "flambeau.serialization:save",
+        "load": "flambeau.serialization:load",
+        "vmap": "flambeau.autograd.vmap:vmap",
+    },
 )

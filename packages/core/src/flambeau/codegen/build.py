@@ -73,7 +73,7 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     if node.kind == "python":
         return [node]
     if node.kind == "matmul":
-        return list(write_matmul(node, target))
+        return [write_matmul(node, target)]
     if node.kind == "pieces":
         return [_write_piece(node, i, target) for i in range(len(node.regions))]
     stored = [n for n in group.nodes if n.outputs[0] in outside]

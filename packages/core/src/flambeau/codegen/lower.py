@@ -11,6 +11,7 @@ import numpy as np
 from flambeau.codegen import expr
 from flambeau.codegen.decompose import DECOMPOSED
 from flambeau.codegen.layout import Ints, Layout
+from flambeau.codegen.matmul import readable
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
 from flambeau.graph.ir import Graph, Op, Scalar, Value
 from flambeau.primitives.prim import lookup
@@ -320,6 +321,7 @@ def _matmul(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -
     operands = []
     for h in handles:
         x = low._memory(h)
+        x = x if readable(x) else low.materialise(x)
         operands.append(Access(x.buffer, x.layout.expand((*lead, *x.shape[-2:]))))
     return low._node(Node("matmul", "matmul", tuple(operands), v.shape), v.shape, v.dtype)
 

@@ -1,15 +1,206 @@
-"""Matrix products in a compiled program: NumPy's BLAS, called between the native segments."""
+"""Matrix products: how a product of given sizes and strides is blocked, packed and cut into tiles.
+
+C[m, n] = sum over k of A[m, k] B[k, n], for each batch. Loops, outermost first: batches, blocks of k, of n and of m sized for the caches
+(Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008), then tiles. Small products skip what they do not need:
+A is read where it lies, and B too if its rows are contiguous. Operands may be transposed: packing reads them as they are.
+"""
 
 from __future__ import annotations
 
-from flambeau.codegen.llvm import Target
-from flambeau.codegen.nodes import Node
-from flambeau.primitives.prim import lookup
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from flambeau.codegen.layout import Layout
+from flambeau.codegen.llvm import Target, digest
+from flambeau.codegen.loops import NAME, Kernel
+from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.packing import write_copy, write_transpose
+from flambeau.codegen.text import Code, Module, scalar_type
+from flambeau.codegen.tile import Tile, shape_of_tile, write_tile
+
+_L1, _L2 = 32 << 10, 512 << 10  # bytes of cache that blocks are sized for; most processors have them or more
+_STEPS = 256  # of the summed axis in a block
+_PAD = 16  # elements between rows of a packed A, so that rows do not fall on the same cache lines
 
 
-def write_matmul(node: Node, target: Target) -> list[Node]:
-    """The product as a step in Python."""
-    node.kind = "python"
-    node.prim = lookup("matmul")
-    node.numbers = node.operands
-    return [node]
+@dataclass(frozen=True)
+class Sizes:
+    """A product: sizes, the strides of the last two axes of both operands, and the batches (size, stride of A, of B)."""
+
+    m: int
+    n: int
+    k: int
+    a: tuple[int, int]
+    b: tuple[int, int]
+    batches: tuple[tuple[int, int, int], ...]
+
+
+def readable(x: Access) -> bool:
+    """Whether a product can read an operand where it lies: one of its last two axes is contiguous."""
+    rows, columns = x.layout.strides[-2:]
+    return columns == 1 or rows == 1 or x.shape[-1] == 1 or x.shape[-2] == 1
+
+
+def write_matmul(node: Node, target: Target) -> Kernel:
+    """The kernel of a "matmul" node, whose operands are readable and have the batch axes of the result."""
+    a, b = node.accesses()
+    sizes = _sizes(a.layout, b.layout)
+    writer = _Product(sizes, node.outputs[0].dtype, target)
+    text = writer.text((a.layout.offset, b.layout.offset))
+    name = f"k{digest(text)[:24]}"
+    buffers, scratch = [a.buffer, b.buffer, node.outputs[0]], []
+    if writer.scratch:
+        scratch = [Buffer((writer.scratch,), node.outputs[0].dtype)]
+    kernel = Kernel(text.replace(f"{NAME}(", f"@{name}("), name, buffers + scratch, [])
+    kernel.reads, kernel.writes, kernel.scratch = {a.buffer: set(), b.buffer: set()}, [node.outputs[0]], scratch
+    return kernel
+
+
+def _sizes(a: Layout, b: Layout) -> Sizes:
+    """Batch axes over which B stays the same become rows of A where A's strides allow it."""
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    lead = a.shape[:-2]
+    if prod(lead) > 1 and all(s == 0 or size == 1 for s, size in zip(b.strides, lead)):
+        flat = a.reshape((prod(lead) * m, k))
+        if flat is not None and (flat.strides[1] in (0, 1) or flat.strides[0] == 1):
+            a, m, lead = flat, prod(lead) * m, ()
+    batches = tuple((size, sa, sb) for size, sa, sb in zip(lead, a.strides, b.strides) if size != 1)
+    return Sizes(m, n, k, (a.strides[-2], a.strides[-1]), (b.strides[-2], b.strides[-1]), batches)
+
+
+class _Product:
+    def __init__(self, sizes: Sizes, dtype: np.dtype, target: Target) -> None:
+        self.sizes, self.dtype, self.target = sizes, dtype, target
+        self.element, self.lanes = scalar_type(dtype), target.lanes(dtype.itemsize)
+        self.rows, self.columns = shape_of_tile(target, dtype, sizes.m, sizes.n)
+        self.module = Module(target.level != "generic")
+        self.code = Code(self.module)
+        item = dtype.itemsize
+        whole_b = sizes.k * sizes.n * item
+        self.pack_b = (sizes.b[1] != 1 and sizes.n != 1) or whole_b > _L2 // 2
+        self.pack_a = sizes.m * sizes.k * item > _L2 // 4 and sizes.n > self.columns
+        large = self.pack_a or whole_b > _L2
+        self.kc = _STEPS if large and sizes.k > _STEPS * 3 // 2 else sizes.k
+        rows = max(_L2 // 2 // (self.kc * item) // self.rows, 1) * self.rows
+        self.mc = rows if self.pack_a and sizes.m > rows else sizes.m
+        columns = max((4 << 20) // (self.kc * item) // self.columns, 1) * self.columns
+        self.nc = columns if self.pack_b and sizes.n > columns else sizes.n
+        self.a_transposed = sizes.a[1] != 1 and sizes.a[0] == 1
+        self.a_distance = (self.mc if self.a_transposed else self.kc) + _PAD  # between rows of a packed block of A
+        self.packed_b = -(-self.nc // self.columns) * self.columns * self.kc if self.pack_b else 0
+        self.packed_a = (self.kc if self.a_transposed else self.mc) * self.a_distance if self.pack_a else 0
+        self.scratch = self.packed_a + self.packed_b
+
+    def text(self, offsets: tuple[int, int]) -> str:
+        """The module's text."""
+        code = self.code
+        a, b = (code.element(p, self.element, str(offset)) for p, offset in zip(("%p0", "%p1"), offsets))
+        self._batches(list(self.sizes.batches), a, b, "%p2")
+        parameters = ["ptr %p0", "ptr %p1", "ptr %p2"] + (["ptr %p3"] if self.scratch else [])
+        self.module.functions["kernel"] = code.function(NAME[1:], parameters)
+        return self.module.render(8 * self.target.bytes)
+
+    def _batches(self, batches: list[tuple[int, int, int]], a: str, b: str, c: str) -> None:
+        if not batches:
+            self._blocks(a, b, c)
+            return
+        size, a_step, b_step = batches[0]
+        c_step = self.sizes.m * self.sizes.n * prod(n for n, _, _ in batches[1:])
+        with self.code.loop(size) as i:
+            self._batches(batches[1:], self._moved(a, i, a_step), self._moved(b, i, b_step), self._moved(c, i, c_step))
+
+    def _moved(self, pointer: str, index: str, step: int) -> str:
+        return self.code.element(pointer, self.element, self.code.arithmetic("mul", index, str(step)))
+
+    # -- blocks ---------------------------------------------------------------------------------------------------------------------------
+    def _blocks(self, a: str, b: str, c: str) -> None:
+        code, s = self.code, self.sizes
+        for start, count in _parts(s.k, self.kc):  # the first block sets C, the others add to it
+            with code.loop(count, start=str(start), step=self.kc) as k:
+                steps = str(min(self.kc, s.k - start))
+                for first, times in _parts(s.n, self.nc, split_first=False):
+                    with code.loop(times, start=str(first), step=self.nc) as n:
+                        width = min(self.nc, s.n - first)
+                        at = self._moved(self._moved(b, k, s.b[0]), n, s.b[1])
+                        panel = self._pack_b(at, steps, width) if self.pack_b else at
+                        self._rows_of_blocks(a, panel, self._moved(c, n, 1), (k, steps), width, start > 0)
+
+    def _rows_of_blocks(self, a: str, b: str, c: str, k: tuple[str, str], width: int, add: bool) -> None:
+        code, s = self.code, self.sizes
+        for first, times in _parts(s.m, self.mc, split_first=False):
+            with code.loop(times, start=str(first), step=self.mc) as m:
+                height = min(self.mc, s.m - first)
+                at = self._moved(self._moved(a, m, s.a[0]), k[0], s.a[1])
+                block = self._pack_a(at, height, k[1]) if self.pack_a else at
+                self._tiles(block, b, self._moved(c, m, s.n), (height, width), k[1], add)
+
+    def _tiles(self, a: str, b: str, c: str, size: tuple[int, int], steps: str, add: bool) -> None:
+        """Columns of tiles outside, so that a panel of B stays in the nearest cache while A goes by."""
+        for first, times, columns in _cut(size[1], self.columns):
+            with self.code.loop(times, start=str(first), step=self.columns) as n:
+                panel = self._moved(b, n, int(steps) if self.pack_b else self.sizes.b[1])
+                for top, repeat, rows in _cut(size[0], self.rows):
+                    tile = self._tile(rows, columns, add)
+                    with self.code.loop(repeat, start=str(top), step=self.rows) as m:
+                        place = self._moved(self._moved(c, m, self.sizes.n), n, 1)
+                        name = write_tile(self.module, tile, self.dtype, self.lanes)
+                        arguments = f"ptr {self._moved(a, m, tile.a_row)}, ptr {panel}, ptr {place}, i64 {steps}"
+                        self.code.do(f"call void @{name}({arguments})")
+
+    def _tile(self, rows: int, columns: int, add: bool) -> Tile:
+        a_row, a_step = self.sizes.a
+        if self.pack_a:
+            a_row, a_step = (1, self.a_distance) if self.a_transposed else (self.a_distance, 1)
+        b_step = self.columns if self.pack_b else self.sizes.b[0]
+        return Tile(rows, columns, a_row, a_step, b_step, self.sizes.n, self.pack_b, add)
+
+    # -- packing --------------------------------------------------------------------------------------------------------------------------
+    def _pack_a(self, a: str, rows: int, steps: str) -> str:
+        target = self.code.element("%p3", self.element, str(self.packed_b))
+        across = self.sizes.a[1] if self.a_transposed else self.sizes.a[0]
+        name = write_copy(self.module, self.dtype, self.lanes, across, self.a_distance)
+        lines = (steps, str(rows)) if self.a_transposed else (str(rows), steps)
+        self.code.do(f"call void @{name}(ptr {a}, ptr {target}, i64 {lines[0]}, i64 {lines[1]})")
+        return target
+
+    def _pack_b(self, b: str, steps: str, width: int) -> str:
+        """Panels of as many columns as a tile has, one after the other; the last one is filled up with zeros."""
+        s = self.sizes
+        if width % self.columns:
+            tail = self.code.element("%p3", self.element, str(width // self.columns * self.columns * int(steps)))
+            size = self.columns * int(steps) * self.dtype.itemsize
+            self.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+            self.code.do(f"call void @llvm.memset.p0.i64(ptr {tail}, i8 0, i64 {size}, i1 false)")
+        for first, times, columns in _cut(width, self.columns):
+            with self.code.loop(times, start=str(first), step=self.columns) as n:
+                source, target = self._moved(b, n, s.b[1]), self._moved("%p3", n, int(steps))
+                if s.b[1] == 1 or s.n == 1:
+                    name = write_copy(self.module, self.dtype, self.lanes, s.b[0], self.columns)
+                    size = f"i64 {steps}, i64 {columns}"
+                else:
+                    name = write_transpose(self.module, self.dtype, self.lanes, s.b[1], self.columns)
+                    size = f"i64 {columns}, i64 {steps}"
+                self.code.do(f"call void @{name}(ptr {source}, ptr {target}, {size})")
+        return "%p3"
+
+
+def _parts(size: int, block: int, split_first: bool = True) -> list[tuple[int, int]]:
+    """(start, how many blocks) so that all blocks of an entry are alike: the first (which sets what others add to), the whole ones, the rest."""
+    whole = size // block
+    parts = []
+    if split_first and whole > 1:
+        parts += [(0, 1), (block, whole - 1)]
+    elif whole:
+        parts.append((0, whole))
+    if size % block:
+        parts.append((whole * block, 1))
+    return parts
+
+
+def _cut(size: int, tile: int) -> list[tuple[int, int, int]]:
+    """(start, how many, extent): whole tiles, then what is left."""
+    whole, rest = divmod(size, tile)
+    cuts = [(0, whole, tile)] if whole else []
+    return [*cuts, (whole * tile, 1, rest)] if rest else cuts

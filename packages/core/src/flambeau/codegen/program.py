@@ -52,6 +52,7 @@ class Program:
     ) -> None:
         self.block, self.inputs, self.results, self.constants, self.segments = block, inputs, results, constants, segments
         self.numbers = len(graph.scalars)
+        self.shapes = [v.shape for v in graph.results]
         self.arena = aligned(arena)
         self.lock = threading.Lock()
         self._library = library  # keeps the code loaded
@@ -88,12 +89,13 @@ class Call:
         self._arrays: dict[Buffer, np.ndarray] = {}
         for i, array in enumerate(arrays):
             self.set(i, array)
-        self.results = [np.empty(b.shape, b.dtype) if r is None else r for b, r in zip(program.results, results)]
-        for b, r in zip(program.results, self.results):
-            _check(r, b, "result")
+        likes = list(zip(program.results, program.shapes))
+        self.results = [np.empty(shape, b.dtype) if r is None else r for (b, shape), r in zip(likes, results)]
+        for (b, shape), r in zip(likes, self.results):
+            _check(r, shape, b.dtype, "result")
             if not r.flags.c_contiguous:
                 raise ArgumentError(explain("program", expected="results in contiguous memory", got=f"strides {r.strides}"))
-            self._keep(b, r)
+            self._keep(b, r.reshape(b.shape))
         for b in program.constants:
             assert b.constant is not None
             self._keep(b, b.constant)
@@ -103,7 +105,7 @@ class Call:
     def set(self, i: int, array: np.ndarray) -> None:
         """Give another array for input i; one that is not contiguous is copied now."""
         buffer = self.program.inputs[i]
-        _check(array, buffer, f"input {i}")
+        _check(array, buffer.shape, buffer.dtype, f"input {i}")
         self._keep(buffer, np.ascontiguousarray(array).reshape(array.shape))
 
     def __call__(self) -> list[np.ndarray]:
@@ -143,7 +145,7 @@ class _PythonStep:
         operands = [self._operand(x) for x in node.numbers]
         out = CPU_BACKEND.run(node.prim, operands, tuple(operands), node.params)
         for buffer, array in zip(node.outputs, out if isinstance(out, tuple) else (out,)):
-            _check(array, buffer, f"output of {node.name}")
+            _check(array, buffer.shape, buffer.dtype, f"output of {node.name}")
             np.copyto(call.array(buffer), array)
 
     def _operand(self, x: Any) -> Any:
@@ -153,9 +155,9 @@ class _PythonStep:
         return float(self.call.scalars[x.index]) if isinstance(x, Parameter) else x
 
 
-def _check(array: np.ndarray, buffer: Buffer, what: str) -> None:
-    if array.shape != buffer.shape or array.dtype != buffer.dtype:
-        expected, got = f"{what} of {buffer.dtype}{list(buffer.shape)}", f"{array.dtype}{list(array.shape)}"
+def _check(array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        expected, got = f"{what} of {dtype}{list(shape)}", f"{array.dtype}{list(array.shape)}"
         raise ShapeError(explain("program", expected=expected, got=got))
 
 

@@ -1,4 +1,7 @@
-"""Writing LLVM IR as text: names, declarations, loops. Loop counters and accumulators live in stack slots, which LLVM turns into registers."""
+"""Writing LLVM IR as text: names, declarations, loops.
+
+Loop counters and accumulators live in stack slots, which LLVM turns into registers.
+"""
 
 from __future__ import annotations
 
@@ -137,6 +140,37 @@ class Code:
         after = self.label()
         self.lines.append(f"  br i1 {more}, label %{label}, label %{after}")
         self.lines.append(f"{after}:")
+
+    @contextmanager
+    def span(self, count: str, start: str = "0", step: str = "1") -> Iterator[str]:
+        """Repeat a block while start, start + step, ... is below `count`, a number known when the code runs; maybe never."""
+        slot, head, body, after = self.slot("i64"), self.label(), self.label(), self.label()
+        self.do(f"store i64 {start}, ptr {slot}")
+        self.place(head)
+        at = self.let(f"load i64, ptr {slot}")
+        self.do(f"br i1 {self.let(f'icmp ult i64 {at}, {count}')}, label %{body}, label %{after}")
+        self.lines.append(f"{body}:")
+        yield at
+        self.do(f"store i64 {self.let(f'add nuw nsw i64 {at}, {step}')}, ptr {slot}")
+        self.do(f"br label %{head}")
+        self.lines.append(f"{after}:")
+
+    def smaller(self, x: str, y: str) -> str:
+        """The smaller of two i64."""
+        return self.call("llvm.umin.i64", "i64", [("i64", x), ("i64", y)])
+
+    def arithmetic(self, op: str, x: str, y: str) -> str:
+        """An i64 result; done now if both are numbers."""
+        if x.isdigit() and y.isdigit():
+            a, b = int(x), int(y)
+            return str({"add": a + b, "sub": a - b, "mul": a * b, "udiv": a // max(b, 1), "urem": a % max(b, 1)}[op])
+        if (op == "mul" and "0" in (x, y)) or (op in ("add",) and (x, y) == ("0", "0")):
+            return "0"
+        return x if (op == "add" and y == "0") or (op == "mul" and y == "1") else self.let(f"{op} i64 {x}, {y}")
+
+    def element(self, pointer: str, kind: str, index: str) -> str:
+        """The address of an element."""
+        return pointer if index == "0" else self.let(f"getelementptr {kind}, ptr {pointer}, i64 {index}")
 
     def function(self, name: str, parameters: list[str], linkage: str = "") -> str:
         """The finished text of a function without a result."""

@@ -157,7 +157,9 @@ class Optimizer:
 
     def _settings(self) -> list[Any]:
         """What decides the form of an update: switches, and which numbers are zero."""
-        return [[v != 0 if isinstance(v, float) else v for k, v in g.items() if k not in ("params", "param_names")] for g in self.param_groups]
+        return [
+            [v != 0 if isinstance(v, float) else v for k, v in g.items() if k not in ("params", "param_names")] for g in self.param_groups
+        ]
 
     def _start(self, group: Group, p: Tensor) -> State:
         state = self.init_one(group, p)

@@ -1,0 +1,100 @@
+"""Packing blocks of matrices into contiguous memory: plain copies of rows, and transposing copies by blocks of vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flambeau.codegen.text import Code, Module, scalar_type, vector
+from flambeau.codegen.value import V
+
+
+def write_copy(module: Module, dtype: np.dtype, lanes: int, source_row: int, target_row: int) -> str:
+    """`copy(source, target, rows, columns)`: rows of any length, with these distances between them."""
+    name = f"copy{source_row}_{target_row}"
+    if name not in module.functions:
+        code, element = Code(module), scalar_type(dtype)
+        main = code.arithmetic("sub", "%columns", code.arithmetic("urem", "%columns", str(lanes)))
+        with code.span("%rows") as r:
+            source = code.element("%source", element, code.arithmetic("mul", r, str(source_row)))
+            target = code.element("%target", element, code.arithmetic("mul", r, str(target_row)))
+            with code.span(main, step=str(lanes)) as c:
+                _move(code, element, source, target, c, vector(element, lanes), dtype.itemsize)
+            with code.span("%columns", start=main) as c:
+                _move(code, element, source, target, c, element, dtype.itemsize)
+        module.functions[name] = _finished(code, name)
+    return name
+
+
+def _move(code: Code, element: str, source: str, target: str, at: str, kind: str, align: int) -> None:
+    value = code.let(f"load {kind}, ptr {code.element(source, element, at)}, align {align}")
+    code.do(f"store {kind} {value}, ptr {code.element(target, element, at)}, align {align}")
+
+
+def _finished(code: Code, name: str) -> str:
+    parameters = ["ptr noalias readonly %source", "ptr noalias %target", "i64 %rows", "i64 %columns"]
+    return code.function(name, parameters, "internal ").replace(") #0 {", ") #0 noinline {", 1)
+
+
+def write_transpose(module: Module, dtype: np.dtype, lanes: int, source_row: int, target_row: int) -> str:
+    """`transpose(source, target, rows, columns)`: target[c, r] = source[r, c]."""
+    name = f"transpose{source_row}_{target_row}"
+    if name not in module.functions:
+        code, element = Code(module), scalar_type(dtype)
+        rows = code.arithmetic("sub", "%rows", code.arithmetic("urem", "%rows", str(lanes)))
+        columns = code.arithmetic("sub", "%columns", code.arithmetic("urem", "%columns", str(lanes)))
+        with code.span(rows, step=str(lanes)) as r:
+            source = code.element("%source", element, code.arithmetic("mul", r, str(source_row)))
+            target = code.element("%target", element, r)
+            with code.span(columns, step=str(lanes)) as c:
+                _block(
+                    code,
+                    dtype,
+                    lanes,
+                    (code.element(source, element, c), source_row),
+                    (_row(code, target, element, c, target_row), target_row),
+                )
+            with code.span("%columns", start=columns) as c:
+                _column(code, dtype, lanes, (code.element(source, element, c), source_row), _row(code, target, element, c, target_row))
+        with code.span("%rows", start=rows) as r:
+            source = code.element("%source", element, code.arithmetic("mul", r, str(source_row)))
+            with code.span("%columns") as c:
+                value = code.let(f"load {element}, ptr {code.element(source, element, c)}, align {dtype.itemsize}")
+                place = code.element(_row(code, "%target", element, c, target_row), element, r)
+                code.do(f"store {element} {value}, ptr {place}, align {dtype.itemsize}")
+        module.functions[name] = _finished(code, name)
+    return name
+
+
+def _row(code: Code, base: str, element: str, row: str, distance: int) -> str:
+    return code.element(base, element, code.arithmetic("mul", row, str(distance)))
+
+
+def _block(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], target: tuple[str, int]) -> None:
+    """A square of vectors: riffle the first half of the rows into the second, log2(lanes) times."""
+    element = scalar_type(dtype)
+    kind = vector(element, lanes)
+    rows = [
+        code.let(f"load {kind}, ptr {code.element(source[0], element, str(i * source[1]))}, align {dtype.itemsize}") for i in range(lanes)
+    ]
+    half = lanes // 2
+    low = ", ".join(f"i32 {i // 2 + lanes * (i % 2)}" for i in range(lanes))
+    high = ", ".join(f"i32 {half + i // 2 + lanes * (i % 2)}" for i in range(lanes))
+    for _ in range(lanes.bit_length() - 1):
+        rows = [
+            code.let(f"shufflevector {kind} {rows[i]}, {kind} {rows[i + half]}, <{lanes} x i32> <{which}>")
+            for i in range(half)
+            for which in (low, high)
+        ]
+    for i, row in enumerate(rows):
+        code.do(f"store {kind} {row}, ptr {code.element(target[0], element, str(i * target[1]))}, align {dtype.itemsize}")
+
+
+def _column(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], target: str) -> None:
+    """One column of `lanes` rows, element by element."""
+    element = scalar_type(dtype)
+    kind, text = vector(element, lanes), "poison"
+    for i in range(lanes):
+        one = code.let(f"load {element}, ptr {code.element(source[0], element, str(i * source[1]))}, align {dtype.itemsize}")
+        text = code.let(f"insertelement {kind} {text}, {element} {one}, i32 {i}")
+    value = V(code, text, dtype, lanes)
+    code.do(f"store {kind} {value.text}, ptr {target}, align {dtype.itemsize}")
