@@ -28,7 +28,7 @@ def captured(fn: Callable[..., Any], *arrays: np.ndarray) -> tuple[Graph, list[n
     tensors = [fb.tensor(a) for a in arrays]
     out, capture = traced(lambda: fn(*tensors))
     outs = out if isinstance(out, (tuple, list)) else (out,)
-    capture.graph.results = [capture.read(o._a) for o in outs]
+    capture.graph.results = [capture.read(o) for o in outs]
     return capture.graph, [np.array(a) for a in capture.outside]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from flambeau.base.errors import DeviceError, FlambeauError, explain
 from flambeau.graph.ir import Graph, Op, Scalar, Value
-from flambeau.primitives.bind import execute, intercept
+from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.elementwise import cast
 from flambeau.primitives.movement import expand, offset_of, put_strided, take_strided
 from flambeau.primitives.source import make
@@ -51,7 +51,7 @@ class Memory:
         self.written = False
 
 
-class Capture:
+class Capture(Interceptor):
     """The interceptor that builds a graph. `arguments` and `implicit` list the outside arrays in the order of the graph's inputs."""
 
     def __init__(self) -> None:

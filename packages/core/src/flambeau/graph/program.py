@@ -97,16 +97,16 @@ class Program:
         """Run for these arguments."""
         given = [(k, leaves[i]._a) for k, i in enumerate(self.sources) if i is not None]
         results = engine.run(given, {s: v for take in self.numbers for s, v in take().items()})
-        for i, array, at in self.writes:
-            target = array if i is None else leaves[i]._a
+        for argument, array, at in self.writes:
+            target = array if argument is None else leaves[argument]._a
             if results[at] is not target:
                 np.copyto(target, results[at])
-            if i is not None:
-                storage_of(leaves[i]).version += 1
+            if argument is not None:
+                storage_of(leaves[argument]).version += 1
         for st in self.storages:
             st.version += 1
-        for node, at in self.grads:
-            node.grad = None if at is None else state.wrap(results[at])
+        for node, place in self.grads:
+            node.grad = None if place is None else state.wrap(results[place])
         return tree.unflatten(self.structure, [self._returned(kind, x, leaves, results) for kind, x in self.returned])
 
     def _returned(self, kind: str, x: Any, leaves: list[Any], results: list[Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from numpy import ndarray
 
@@ -19,32 +19,28 @@ from flambeau.device.cpu import as_arrays
 from flambeau.primitives.value import Value, link_view
 
 
-class Interceptor(Protocol):
-    """Sees every primitive that is bound, and what happens to tensors besides: graph capture is one."""
+class Interceptor:
+    """Sees every primitive that is bound, and what happens to tensors besides. Graph capture is one; this one only lets things happen."""
 
     def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Run the primitive, or stand in for it."""
-        ...
+        return execute(prim, inputs, params)
 
     def write(self, x: Any, value: Any) -> None:
         """The memory of x is about to be overwritten with a value that broadcasts and converts to it."""
-        ...
 
     def observe(self, x: Any, how: str) -> None:
         """A value of x is about to leave for Python (`item`, `numpy`, ...)."""
-        ...
 
     def touch_grad(self, node: Any) -> None:
         """The `.grad` of a leaf was set or cleared."""
-        ...
 
     def guard(self, compute: Callable[[], Any]) -> None:
-        """What is captured holds while `compute()` gives what it gives now."""
-        ...
+        """What happens here holds while `compute()` gives what it gives now."""
 
     def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:
         """Tables of numbers that host code computes anew for each run of a program."""
-        ...
+        return compute()
 
 
 class State:

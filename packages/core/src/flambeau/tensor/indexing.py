@@ -202,8 +202,10 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
 
 
 def _is_fill(x: Tensor, key: Any, value: Tensor) -> bool:
-    """Whether one number goes where a mask holds, in a tensor whose values cannot be seen (shapes only, a batch of vmap)."""
-    if not isinstance(key, Tensor) or key._a.dtype.kind != "b" or value._a.ndim or type(key._a) is type(x._a) is np.ndarray:
+    """Whether one number goes where a mask holds, and the mask's positions cannot be asked for (shapes only, vmap, capture)."""
+    if not isinstance(key, Tensor) or key._a.dtype.kind != "b" or value._a.ndim:
+        return False
+    if type(key._a) is type(x._a) is np.ndarray and state.interceptor is None:
         return False
     return bool(key._a.shape == x._a.shape[: key._a.ndim])
 

@@ -69,7 +69,7 @@ def _values_of(case: OpCase, sample: Sample, arrays: list[np.ndarray]) -> None:
     assert len(out) == len(expected), f"{len(out)} results where the reference has {len(expected)}"
     for got, want in zip(out, expected):
         short = _plain(got).dtype.name in ("float32", "complex64")  # what integers become
-        tolerance = {"rtol": max(case.rtol, 1e-5), "atol": max(case.atol, 1e-6)} if short else {"rtol": case.rtol, "atol": case.atol}
+        tolerance: dict[str, Any] = {"rtol": max(case.rtol, 1e-5), "atol": max(case.atol, 1e-6)} if short else {"rtol": case.rtol, "atol": case.atol}
         assert_close(_plain(got), np.asarray(want), equal_nan=True, check_dtype=False, **tolerance)
 
 
@@ -150,7 +150,7 @@ def _dtype_of(case: OpCase, sample: Sample, arrays: list[np.ndarray], wide: list
         assert_close(_wide(got), _wide(want), equal_nan=True, msg=lambda m: f"{dtype}: {m}", **_tolerance(case, dtype, _wide(want)))
 
 
-def _tolerance(case: OpCase, dtype: str, want: np.ndarray) -> dict[str, float]:
+def _tolerance(case: OpCase, dtype: str, want: np.ndarray) -> dict[str, Any]:
     finite = np.abs(want[np.isfinite(want)])
     largest = float(finite.max()) if finite.size else 0.0
     rtol = (_HALF.get(dtype, 2e-5)) * case.half

@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.base.errors import FlambeauError, IndexingError
 from flambeau.device.null import NullArray
-from flambeau.primitives.bind import execute, intercept
+from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.source import make
 from flambeau.primitives.value import Value
 
@@ -19,19 +19,19 @@ seen: set[str] = set()
 @contextmanager
 def agreeing_rules() -> Iterator[None]:
     """Within the block, every primitive's result must have the shape and dtype that its rule gives, or AssertionError is raised."""
-    with intercept(_watched):
+    with intercept(_Watch()):
         yield
 
 
-def _watched(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    seen.add(prim.name)
-    if prim.inputs:
-        with intercept(_watched):
+class _Watch(Interceptor):
+    def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        seen.add(prim.name)
+        if prim.inputs:
             out = execute(prim, inputs, params)
-    else:
-        out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
-    _compare(prim, inputs, params, out)
-    return out
+        else:
+            out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
+        _compare(prim, inputs, params, out)
+        return out
 
 
 def _compare(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any], out: Any) -> None:

@@ -33,7 +33,7 @@ def checks_of(case: Any, device: str = "cpu") -> list[tuple[str, Callable[[], No
     if isinstance(case, OpCase):
         return _op_checks(case, device)
     if hasattr(case, "checks"):
-        return case.checks(device)  # type: ignore[no-any-return]
+        return case.checks(device)
     raise ArgumentTypeError(explain("check", expected="an OpCase, LayerCase, ModelCase, OptimizerCase or DatasetCase", got=repr(case)))
 
 
