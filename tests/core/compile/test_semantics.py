@@ -287,6 +287,40 @@ def test_an_exception_leaves_state_untouched():
     assert state.tolist() == [6, 6]
 
 
+@pytest.mark.filterwarnings("ignore:.*was captured 8 times")
+def test_gradients_that_were_there_before_count():
+    """Steps that add to, read or replace the gradients of the call before, with gradients cleared outside now and then."""
+
+    def accumulate(w, x):
+        (w * x).sum().backward()
+
+    def step_then_backward(w, x):
+        if w.grad is not None:
+            with fb.no_grad():
+                w -= 0.1 * w.grad
+            w.grad = None
+        (w * w * x).sum().backward()
+
+    def clear_in_place(w, x):
+        if w.grad is not None:
+            w.grad.zero_()
+        (w * w * x).sum().backward()
+
+    for fn in (accumulate, step_then_backward, clear_in_place):
+        seen = []
+        for compiled in (False, True):
+            w = fb.tensor([1.0, 2.0], requires_grad=True)
+            f = compile(lambda x, w=w, fn=fn: fn(w, x), fullgraph=True) if compiled else (lambda x, w=w, fn=fn: fn(w, x))
+            trace = []
+            for i in range(8):
+                f(fb.full((2,), float(i)))
+                trace.append((w.grad.tolist(), w.tolist()))
+                if i in (3, 5):
+                    w.grad = None
+            seen.append(trace)
+        np.testing.assert_allclose(np.array(seen[1]), np.array(seen[0]), rtol=1e-5, err_msg=fn.__name__)
+
+
 def test_gradients_accumulate_over_calls():
     w = fb.ones(3, requires_grad=True)
     f = compile(lambda x: (w * x).sum().backward(), fullgraph=True)

@@ -129,7 +129,7 @@ def accumulate(node: AccumulateGrad, g: Any, own: bool, create_graph: bool) -> N
     else:
         old.add_(g)
     if state.interceptor is not None:
-        state.interceptor.touch_grad(node)
+        state.interceptor.touch_grad(node, old)
     if node.after:
         leaf = node.variable()
         for hook in list(node.after.values()):

@@ -61,7 +61,7 @@ class Capture(Interceptor):
         self.outside: list[Any] = []
         self.shared: dict[int, int] = {}  # how many outside arrays lie in a memory
         self.homes: dict[int, tuple[Any, Any]] = {}  # id of a Storage -> the Storage (kept alive), the array that owns its memory
-        self.grads: dict[Any, None] = {}  # leaf nodes whose .grad changed
+        self.grads: dict[Any, tuple[Any, bool]] = {}  # leaf nodes whose .grad changed: what it was, whether it was cleared first
         self.reads: list[str] = []
         self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
         self.guards: list[Callable[[], bool]] = []
@@ -205,9 +205,10 @@ class Capture(Interceptor):
         self.numbers.append(again)
         return [marked(i, numbers) for i, numbers in enumerate(tables)]
 
-    def touch_grad(self, node: Any) -> None:
+    def touch_grad(self, node: Any, old: Any) -> None:
         """The `.grad` of a leaf was set."""
-        self.grads[node] = None
+        if node not in self.grads:
+            self.grads[node] = (old, node.grad is None)
 
     # -- the end -------------------------------------------------------------------------------------------------------------------------
     def written(self) -> list[tuple[Any, Value]]:

@@ -67,9 +67,17 @@ class Program:
         return len(self.graph.results) - 1
 
     def _grads(self, capture: Capture) -> None:
-        """Leaves whose `.grad` is another tensor after the run: they get a new one after each replay."""
+        """Leaves whose `.grad` is another tensor after the run: they get a new one after each replay.
+
+        Where the run depends on what `.grad` was before (it added to it, or read it), a guard asks whether it is that still.
+        """
         self.grads: list[tuple[Any, int | None]] = []
-        for node in capture.grads:
+        read = {id(a) for a in capture.outside}
+        for node, (old, cleared) in capture.grads.items():
+            if old is not None and (id(old._a) in read or node.grad is old):
+                self.guards.append(lambda node=node, old=old: node.grad is old)
+            elif old is None and not cleared:
+                self.guards.append(lambda node=node: node.grad is None)
             if node.grad is None:
                 self.grads.append((node, None))
             elif not capture.is_outside(node.grad):

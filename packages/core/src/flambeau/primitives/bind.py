@@ -32,8 +32,8 @@ class Interceptor:
     def observe(self, x: Any, how: str) -> None:
         """A value of x is about to leave for Python (`item`, `numpy`, ...)."""
 
-    def touch_grad(self, node: Any) -> None:
-        """The `.grad` of a leaf was set or cleared."""
+    def touch_grad(self, node: Any, old: Any) -> None:
+        """The `.grad` of a leaf was set, cleared or added to; it was `old` before."""
 
     def guard(self, compute: Callable[[], Any]) -> None:
         """What happens here holds while `compute()` gives what it gives now."""

@@ -266,9 +266,9 @@ class Tensor(Value):
             if value._a.shape != self._a.shape:
                 raise ShapeError(explain("grad", expected=f"shape {tuple(self.shape)}", got=str(tuple(value.shape))))
         if type(self._node) is AccumulateGrad:
-            self._node.grad = value
+            old, self._node.grad = self._node.grad, value
             if state.interceptor is not None:
-                state.interceptor.touch_grad(self._node)
+                state.interceptor.touch_grad(self._node, old)
         else:
             self.__dict__["_grad"] = value
 

@@ -69,7 +69,9 @@ def _values_of(case: OpCase, sample: Sample, arrays: list[np.ndarray]) -> None:
     assert len(out) == len(expected), f"{len(out)} results where the reference has {len(expected)}"
     for got, want in zip(out, expected):
         short = _plain(got).dtype.name in ("float32", "complex64")  # what integers become
-        tolerance: dict[str, Any] = {"rtol": max(case.rtol, 1e-5), "atol": max(case.atol, 1e-6)} if short else {"rtol": case.rtol, "atol": case.atol}
+        tolerance: dict[str, Any] = (
+            {"rtol": max(case.rtol, 1e-5), "atol": max(case.atol, 1e-6)} if short else {"rtol": case.rtol, "atol": case.atol}
+        )
         assert_close(_plain(got), np.asarray(want), equal_nan=True, check_dtype=False, **tolerance)
 
 
