@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 
@@ -256,6 +257,30 @@ def test_other_threads_have_modes_of_their_own():
         assert not fb.is_grad_enabled()
     assert found.count(True) == 4 and found.count(False) == 4
     assert float(x.grad) == 8
+
+
+def test_no_gradient_is_lost_between_threads():
+    x = leaf(np.zeros(200_000))
+    count, barrier = 8, threading.Barrier(8)
+
+    def work():
+        y = (x * 1.0).sum()
+        barrier.wait()
+        y.backward()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads meet more often
+    try:
+        for _ in range(20):
+            x.grad = None
+            threads = [threading.Thread(target=work) for _ in range(count)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            assert float(x.grad.amin()) == float(x.grad.amax()) == count
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_anomaly_detection_names_the_forward_line():

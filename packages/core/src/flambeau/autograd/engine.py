@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from flambeau.primitives.value import Value
 
 _seq = attrgetter("seq")
 _numbers = itertools.count()
+_adding = threading.Lock()
 
 
 class GradientEdge(NamedTuple):
@@ -118,16 +120,17 @@ def run(roots: list[tuple[Node, Any]], *, retain_graph: bool, create_graph: bool
 
 
 def accumulate(node: AccumulateGrad, g: Any, own: bool, create_graph: bool) -> None:
-    """Add to the leaf's `.grad`."""
-    old = node.grad
-    if old is None:
-        if not create_graph:
-            g = g if own and g._node is None else copy(g)
-        node.grad = g
-    elif create_graph:
-        node.grad = old + g
-    else:
-        old.add_(g)
+    """Add to the leaf's `.grad`; passes of several threads may meet here."""
+    with _adding:
+        old = node.grad
+        if old is None:
+            if not create_graph:
+                g = g if own and g._node is None else copy(g)
+            node.grad = g
+        elif create_graph:
+            node.grad = old + g
+        else:
+            old.add_(g)
     if state.interceptor is not None:
         state.interceptor.touch_grad(node, old)
     if node.after:

@@ -1,4 +1,4 @@
-"""PyTorch's `torch.utils`: checkpointing, and `data` under its old name."""
+"""PyTorch's `torch.utils`: checkpointing."""
 
 from __future__ import annotations
 
