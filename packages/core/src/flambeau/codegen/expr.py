@@ -37,10 +37,19 @@ def supports(name: str, dtypes: list[np.dtype], params: dict[str, Any]) -> bool:
         return False
     if name == "round" and params.get("decimals"):
         return False
-    if name in ("clamp", "hardtanh") and dtypes[0].kind != "f" and any(isinstance(v, float) for v in params.values()):
+    if name in ("clamp", "hardtanh") and not all(v is None or fits(v, dtypes[0]) for v in params.values()):
         return False
     kinds = _table[name][0]
     return all(d.kind in kinds for d in (dtypes[1:] if name == "where" else dtypes))
+
+
+def fits(number: Any, dtype: np.dtype) -> bool:
+    """Whether a plain number can stand beside an array of this dtype without changing the result's dtype or its own value."""
+    if isinstance(number, bool):
+        return True
+    if isinstance(number, int):
+        return dtype.kind == "f" or (dtype.kind in "iu" and np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)
+    return isinstance(number, float) and dtype.kind == "f"
 
 
 def _entry(kinds: str, *names: str) -> Callable[[Lowering], Lowering]:
@@ -117,8 +126,12 @@ def _remainder(x: V, y: V) -> V:
 
 def _float_rest(x: V, y: V) -> V:
     rest = library("fmod")(x, y)
-    wrong = rest.differs(0) & (y < 0).of(f"xor {(y < 0).type} {(y < 0).text}, {(rest < 0).text}", BOOL)
-    return wrong.choose(rest + y, rest)
+    return _other_side(rest, y).choose(rest + y, rest)
+
+
+def _other_side(rest: V, y: V) -> V:
+    """Whether a rest that is not 0 has the other sign than the divisor."""
+    return rest.differs(0) & ((y < 0) ^ (rest < 0))
 
 
 def _integer_rest(x: V, y: V) -> tuple[V, V]:
@@ -131,7 +144,9 @@ def _integer_rest(x: V, y: V) -> tuple[V, V]:
 @_entry("fiu", "floor_divide")
 def _floor_divide(x: V, y: V) -> V:
     if x.is_float:
-        quotient = (x - _float_rest(x, y)) / y
+        rest = library("fmod")(x, y)
+        quotient = (x - rest) / y
+        quotient = _other_side(rest, y).choose(quotient - 1, quotient)
         whole = quotient.call("floor")
         whole = (quotient - whole > 0.5).choose(whole + 1, whole)
         whole = quotient.equals(0).choose(x.const(0).call("copysign", x / y), whole)

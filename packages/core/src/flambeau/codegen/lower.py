@@ -181,14 +181,8 @@ class Lowering:
 
 
 def _fits(number: Any, dtype: np.dtype) -> bool:
-    """Whether a plain number has the dtype's meaning without promotion."""
-    if isinstance(number, Parameter):
-        return dtype.kind == "f"
-    if isinstance(number, bool):
-        return True
-    if isinstance(number, int):
-        return dtype.kind == "f" or (dtype.kind in "iu" and np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)
-    return isinstance(number, float) and dtype.kind == "f"
+    """A number that is given at each run is a float."""
+    return dtype.kind == "f" if isinstance(number, Parameter) else expr.fits(number, dtype)
 
 
 # -- rows that are not elementwise -------------------------------------------------------------------------------------------------------------
