@@ -243,6 +243,10 @@ def binary_cross_entropy(
     how = chosen(op, reduction, size_average, reduce)
     same_shape(op, input, target)
     _floats(op, input, target)
+    a = input._a
+    if type(a) is np.ndarray and not ((a >= 0) & (a <= 1)).all():
+        hint = "sigmoid, or binary_cross_entropy_with_logits"
+        raise ArgumentError(explain(op, expected="probabilities between 0 and 1 as input", got="others (or NaN)", hint=hint))
     loss = rows.bce(input, to_dtype(target, input.dtype))
     return reduced_by(loss if weight is None else mul_op(loss, weight), how)
 

@@ -86,7 +86,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     elif rounding_mode == "trunc":
         x, y = operands("div", input, other)
         d = next(p for p in (x, y) if isinstance(p, Tensor))._a.dtype
-        result = rows.trunc(rows.div(x, y)) if d.kind in "fcV" else _int_trunc(x, y)
+        result = rows.trunc(rows.div(x, y)) if d.kind in "fcV" else divides(_int_trunc, input, other, x, y)
     else:
         raise ArgumentError(explain("div", expected="rounding_mode None, 'trunc' or 'floor'", got=repr(rounding_mode)))
     return result if out is None else into(out, result)
@@ -95,6 +95,9 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
 def _int_trunc(x: Any, y: Any) -> Any:
     """Integer division towards zero, exact for large values."""
     return rows.floor_divide(rows.sub(x, rows.fmod(x, y)), y)
+
+
+_int_trunc.name = "div"  # type: ignore[attr-defined]
 
 
 divide = true_divide = div

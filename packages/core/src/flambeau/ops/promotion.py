@@ -48,10 +48,12 @@ def result_type(*values: Any) -> DType:
 
 def number(x: Any, op: str) -> Any:
     """A tensor or Python number from what a user may pass as an operand; None for what is not an operand."""
-    if isinstance(x, (Tensor, *_NUMBERS)):
+    if isinstance(x, Tensor):
         return x
-    if isinstance(x, np.generic):
+    if isinstance(x, np.generic):  # before Python's numbers: np.float64 is a float too, and would turn float32 tensors into float64
         return x.item()
+    if isinstance(x, _NUMBERS):
+        return x
     if isinstance(x, np.ndarray):
         return as_tensor(x)
     raise ArgumentTypeError(explain(op, expected="a tensor or a number", got=f"{type(x).__name__} {str(x)[:40]}"))
