@@ -117,3 +117,48 @@ def test_housekeeping_of_gpus_is_harmless_without_one() -> None:
     fb.cuda.empty_cache()
     fb.cuda.manual_seed_all(0)
     assert fb.cuda.memory_allocated() == fb.cuda.memory_reserved() == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: fb.add(x, None),
+        lambda x: x.mul("a"),
+        lambda x: x.sub([1]),
+        lambda x: x.eq(None),
+        lambda x: x.pow(None),
+        lambda x: fb.div(x, None),
+        lambda x: fb.div(x, None, rounding_mode="floor"),
+        lambda x: x.add_(None),
+        lambda x: fb.cat([x, np.ones(2)]),  # type: ignore[list-item]
+        lambda x: fb.stack([1, 2]),  # type: ignore[list-item]
+        lambda x: fb.nn.Linear(2, 2)(np.ones((1, 2))),
+        lambda x: fb.nn.functional.cross_entropy(fb.ones(1, 2), np.array([1])),  # type: ignore[arg-type]
+        lambda x: fb.nn.functional.mse_loss(x, np.ones(2)),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_tensor_is_named(call: object) -> None:
+    assert callable(call)
+    with pytest.raises(ArgumentTypeError, match="expected (a tensor|tensors)"):
+        call(fb.ones(2))
+    with pytest.raises(TypeError):
+        fb.ones(2) + None
+    assert (fb.ones(2) == None) is False  # noqa: E711
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ShapeError, match="take_along_dim"):
+        fb.take_along_dim(fb.ones(2, 3), fb.zeros(4, 3, dtype=fb.int64), 1)
+    with pytest.raises(ShapeError, match="masked_select"):
+        fb.ones(3).masked_select(fb.tensor([True, False]))
+    with pytest.raises(ShapeError, match="diag"):
+        fb.ones(2, 2, 2).diag()
+    with pytest.raises(ShapeError, match="meshgrid"):
+        fb.meshgrid(fb.ones(2, 2), fb.ones(2))
+
+
+def test_the_slope_of_an_angle_at_the_origin_is_zero() -> None:
+    y, x = fb.tensor([0.0, 3.0], requires_grad=True), fb.tensor([0.0, 4.0], requires_grad=True)
+    fb.atan2(y, x).sum().backward()
+    assert y.grad.tolist() == pytest.approx([0, 4 / 25])
+    assert x.grad.tolist() == pytest.approx([0, -3 / 25])

@@ -161,11 +161,19 @@ def into(out: Tensor, value: Tensor) -> Tensor:
     return out.copy_(value)
 
 
+def answered(result: Any, name: str, *given: Any) -> Any:
+    """The result of an operator that was called as a function: nobody else can be asked where it knows no answer."""
+    if result is NotImplemented:
+        for x in given:
+            number(x, name)  # names the operand that is none
+    return result
+
+
 def function(op: Callable[..., Any], doc: str, name: str = "") -> Callable[..., Any]:
     """The public function of a binary operation, which takes `out=`."""
 
     def call(input: Any, other: Any, *, out: Any = None) -> Any:
-        result = op(input, other)
+        result = answered(op(input, other), op.__name__, input, other)
         return result if out is None else into(out, result)
 
     call.__name__ = call.__qualname__ = name or op.__name__

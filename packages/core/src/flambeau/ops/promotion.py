@@ -59,6 +59,14 @@ def number(x: Any, op: str) -> Any:
     raise ArgumentTypeError(explain(op, expected="a tensor or a number", got=f"{type(x).__name__} {str(x)[:40]}"))
 
 
+def only_tensors(op: str, *xs: Any) -> None:
+    """Refuse arguments that are not tensors."""
+    for k, x in enumerate(xs):
+        if not isinstance(x, Tensor):
+            hint = "flambeau.as_tensor"
+            raise ArgumentTypeError(explain(op, expected="tensors", got=f"{type(x).__name__} as number {k + 1} of them", hint=hint))
+
+
 def to_dtype(x: Tensor, d: DType) -> Tensor:
     """x converted, or x itself where it has that dtype."""
     wanted = d.numpy
