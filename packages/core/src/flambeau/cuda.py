@@ -113,18 +113,19 @@ def _pool(device: Any) -> Any:
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes that tensors occupy now."""
-    return int(_pool(device).used_bytes())
+    """Bytes that tensors occupy now; 0 without a GPU."""
+    return int(_pool(device).used_bytes()) if is_available() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
-    """Bytes that the memory pool holds, in use or not."""
-    return int(_pool(device).total_bytes())
+    """Bytes that the memory pool holds, in use or not; 0 without a GPU."""
+    return int(_pool(device).total_bytes()) if is_available() else 0
 
 
 def empty_cache() -> None:
-    """Give the pool's unused memory back to the driver."""
-    _pool(None).free_all_blocks()
+    """Give the pool's unused memory back to the driver; without a GPU there is none."""
+    if is_available():
+        _pool(None).free_all_blocks()
 
 
 def memory_stats(device: Any = None) -> dict[str, int]:

@@ -238,6 +238,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -246,7 +247,7 @@ def grad(
 
     `grad_outputs` are the gradients of the outputs (for a scalar, 1); with `is_grads_batched` their first axis is a batch, and so is the
     first axis of the results. An input that the outputs do not depend on is an error, unless `allow_unused` (None comes for it) or
-    `materialize_grads` (zeros).
+    `materialize_grads` (zeros). `only_inputs` has no effect: gradients go to the inputs alone, as PyTorch's do since 0.2.
 
     >>> import flambeau as fb
     >>> x = fb.tensor(3.0, requires_grad=True)
@@ -278,7 +279,7 @@ def _batched_grad(outputs: Any, inputs: Any, grad_outputs: Any, *options: Any) -
     unused: list[bool] = []
 
     def one(*gs: Any) -> Any:
-        found = grad(outputs, inputs, gs, True, create_graph, allow_unused, False, materialize)
+        found = grad(outputs, inputs, gs, True, create_graph, allow_unused=allow_unused, materialize_grads=materialize)
         unused[:] = [g is None for g in found]
         return tuple([g for g in found if g is not None])
 

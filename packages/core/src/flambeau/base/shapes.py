@@ -31,6 +31,16 @@ def broadcast(op: str, *shapes: Shape) -> Shape:
     return tuple(sizes)
 
 
+def spreads(shape: Shape, target: Shape) -> bool:
+    """Whether a tensor of `shape` broadcasts to `target` without changing it.
+
+    >>> spreads((3, 1), (2, 3, 4)), spreads((2,), (1,)), spreads((1, 4), (4,))
+    (True, False, False)
+    """
+    extra = len(target) - len(shape)
+    return extra >= 0 and all(n in (1, m) for n, m in zip(shape, target[extra:], strict=True))
+
+
 def broadcast_error(op: str, shapes: Iterable[Shape]) -> ShapeError:
     """The error for shapes that do not broadcast, naming the axis (counted from the end)."""
     shapes = [tuple(s) for s in shapes]

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
-from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, explain
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import mul_op
 from flambeau.ops.shape import diagonal
@@ -39,6 +39,9 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         equation, operands = _from_sublists(equation, *operands)
     elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
+    for k, x in enumerate(operands):
+        if not isinstance(x, Tensor):
+            raise ArgumentTypeError(explain("einsum", expected=f"a tensor as operand {k}", got=type(x).__name__))
     kinds = {x.dtype for x in operands}
     if len(kinds) > 1:
         got = " and ".join(sorted(map(repr, kinds)))

@@ -171,7 +171,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes == -1:
         if tensor._a.size == 0:
             raise ArgumentError(explain("one_hot", expected="num_classes for an empty tensor", got="-1"))
-        num_classes = int(reduce_ops.amax(tensor)) + 1
+        num_classes = max(int(reduce_ops.amax(tensor)) + 1, 1)
     check_range("one_hot", tensor, num_classes)
     classes = as_tensor(np.arange(num_classes), device=tensor.device)
     return to_dtype(eq_op(reshape(to_dtype(tensor, int64), shape=(*tensor._a.shape, 1)), classes), int64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
-from flambeau.base.shapes import axis_of
+from flambeau.base.shapes import axis_of, broadcast
 from flambeau.ops.pointwise import where
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.shape import ravel
@@ -136,7 +136,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if dim is None:
         return gather(ravel(input), 0, ravel(indices))
     d = axis_of("take_along_dim", dim, input._a.ndim)
-    common = np.broadcast_shapes(*[tuple(1 if k == d else n for k, n in enumerate(t._a.shape)) for t in (input, indices)])
+    common = broadcast("take_along_dim", *[tuple(1 if k == d else n for k, n in enumerate(t._a.shape)) for t in (input, indices)])
     x = expand(input, shape=tuple(input._a.shape[k] if k == d else n for k, n in enumerate(common)))
     return gather(x, d, expand(indices, shape=tuple(indices._a.shape[k] if k == d else n for k, n in enumerate(common))))
 
@@ -241,7 +241,7 @@ def _fitting(value: Any, x: Tensor) -> Any:
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
-    shape = np.broadcast_shapes(input._a.shape, mask._a.shape)
+    shape = broadcast("masked_select", input._a.shape, mask._a.shape)
     return expand(input, shape=shape)[expand(mask, shape=shape)]
 
 
@@ -328,6 +328,8 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal."""
     if input._a.ndim == 1:
         return diag_embed(input, diagonal)
+    if input._a.ndim != 2:
+        raise ShapeError(explain("diag", expected="a matrix or a vector", got=f"shape {tuple(input.shape)}", hint="diagonal or diag_embed"))
     return elementwise.copy(input.diagonal(diagonal))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from flambeau.base.errors import ArgumentError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops.pointwise import into
-from flambeau.ops.promotion import result_type, to_dtype
+from flambeau.ops.promotion import only_tensors, result_type, to_dtype
 from flambeau.ops.shape import unsqueeze
 from flambeau.primitives import movement
 from flambeau.tensor.tensor import Tensor
@@ -26,6 +26,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     parts = list(tensors)
     if not parts:
         raise ArgumentError(explain("cat", expected="at least one tensor", got="an empty list"))
+    only_tensors("cat", *parts)
     real = [x for x in parts if x._a.shape != (0,)] or parts[:1]  # PyTorch skips empty vectors of any rank
     first = real[0]._a.shape
     d = axis_of("cat", dim, len(first))
@@ -53,6 +54,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     parts = list(tensors)
     if not parts:
         raise ArgumentError(explain("stack", expected="at least one tensor", got="an empty list"))
+    only_tensors("stack", *parts)
     for i, x in enumerate(parts):
         if x._a.shape != parts[0]._a.shape:
             raise ShapeError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from flambeau.autograd.node import record, record_pair
 from flambeau.base import dtypes
-from flambeau.base.errors import DtypeError, explain
+from flambeau.base.errors import ArgumentError, DtypeError, explain
 from flambeau.ops.promotion import number, operands, to_dtype
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.bind import state
@@ -34,7 +34,7 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: C
     """
     name = prim.name
     kernel: Any = None
-    kinds = frozenset("fc" if floating else "biufc") - frozenset("bc" if check else "")
+    kinds = frozenset("fc" if floating else "biufc") - frozenset("biuc" if check is divides else "bc" if check else "")
     recorded = prim.rules is not None
     assert prim.rules is None or None not in prim.rules, name
 
@@ -91,9 +91,19 @@ def ordered(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
 
 def divides(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
     """Rounded division is for real numbers."""
-    if next(v for v in (x, y) if isinstance(v, Tensor))._a.dtype.kind == "b":
+    kind = next(v for v in (x, y) if isinstance(v, Tensor))._a.dtype.kind
+    if kind == "b":
         raise DtypeError(explain(prim.name, expected="numbers", got="bool operands", hint=".int()"))
+    if kind in "iu" and _has_zero(y):
+        raise ArgumentError(explain(prim.name, expected="no zero among integer divisors", got="one", hint="divide floats"))
     return ordered(prim, input, other, x, y)
+
+
+def _has_zero(divisor: Any) -> bool:
+    """Arrays on other devices and arrays without values are not looked at."""
+    if not isinstance(divisor, Tensor):
+        return divisor == 0
+    return type(divisor._a) is ndarray and not divisor._a.all()
 
 
 def no_bool(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
@@ -144,16 +154,26 @@ def unary(prim: Prim, *, floating: bool = True, kinds: str = "fc") -> Callable[.
 
 def into(out: Tensor, value: Tensor) -> Tensor:
     """Serve an `out=` argument."""
+    if value.dtype.category > out.dtype.category:
+        raise DtypeError(explain("out=", expected=f"a result that converts to {out.dtype!r}", got=repr(value.dtype)))
     if out._a.shape != value._a.shape:
         out.resize_(value.shape)
     return out.copy_(value)
+
+
+def answered(result: Any, name: str, *given: Any) -> Any:
+    """The result of an operator that was called as a function: nobody else can be asked where it knows no answer."""
+    if result is NotImplemented:
+        for x in given:
+            number(x, name)  # names the operand that is none
+    return result
 
 
 def function(op: Callable[..., Any], doc: str, name: str = "") -> Callable[..., Any]:
     """The public function of a binary operation, which takes `out=`."""
 
     def call(input: Any, other: Any, *, out: Any = None) -> Any:
-        result = op(input, other)
+        result = answered(op(input, other), op.__name__, input, other)
         return result if out is None else into(out, result)
 
     call.__name__ = call.__qualname__ = name or op.__name__

@@ -7,6 +7,7 @@ from math import prod
 from flambeau.base.errors import DtypeError, ShapeError, explain
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import add_op
+from flambeau.ops.promotion import only_tensors
 from flambeau.primitives.movement import permute, reshape
 from flambeau.tensor.tensor import Tensor
 
@@ -26,6 +27,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> fb.nn.functional.linear(fb.tensor([1.0, 2.0]), fb.tensor([[1.0, 1.0]]), fb.tensor([0.5]))
     tensor([3.5000])
     """
+    only_tensors("linear", input, weight)
     a, w = input._a, weight._a
     if w.ndim not in (1, 2) or not a.ndim or a.shape[-1] != w.shape[-1]:
         inner = w.shape[-1] if w.ndim else "?"

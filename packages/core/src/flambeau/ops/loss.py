@@ -36,7 +36,7 @@ from flambeau.ops.pointwise import (
     where,
     xlogy,
 )
-from flambeau.ops.promotion import to_dtype
+from flambeau.ops.promotion import only_tensors, to_dtype
 from flambeau.ops.reduction import log_softmax
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.indexing import index
@@ -66,6 +66,7 @@ def reduced_by(loss: Tensor, reduction: str) -> Tensor:
 
 def same_shape(op: str, input: Tensor, target: Tensor, name: str = "target") -> None:
     """Refuse a target of another shape."""
+    only_tensors(op, input, target)
     if input._a.shape != target._a.shape:
         raise ShapeError(
             explain(op, expected=f"{name} of the input's shape {tuple(input.shape)}", got=str(tuple(target.shape)), hint="reshape it")
@@ -73,6 +74,7 @@ def same_shape(op: str, input: Tensor, target: Tensor, name: str = "target") -> 
 
 
 def _floats(op: str, *tensors: Tensor) -> None:
+    only_tensors(op, *tensors)
     for t in tensors:
         if t._a.dtype.kind not in "fV":
             raise DtypeError(explain(op, expected="floating-point tensors", got=repr(t.dtype), hint=".float()"))
@@ -80,6 +82,7 @@ def _floats(op: str, *tensors: Tensor) -> None:
 
 # -- regression --------------------------------------------------------------------------------------------------------------------------
 def _difference(op: str, input: Tensor, target: Tensor) -> Tensor:
+    only_tensors(op, input, target)
     if input._a.shape != target._a.shape:
         broadcast(op, input._a.shape, target._a.shape)
         got = f"{tuple(target.shape)}, which broadcasts"
@@ -243,6 +246,10 @@ def binary_cross_entropy(
     how = chosen(op, reduction, size_average, reduce)
     same_shape(op, input, target)
     _floats(op, input, target)
+    a = input._a
+    if type(a) is np.ndarray and not ((a >= 0) & (a <= 1)).all():
+        hint = "sigmoid, or binary_cross_entropy_with_logits"
+        raise ArgumentError(explain(op, expected="probabilities between 0 and 1 as input", got="others (or NaN)", hint=hint))
     loss = rows.bce(input, to_dtype(target, input.dtype))
     return reduced_by(loss if weight is None else mul_op(loss, weight), how)
 
@@ -378,6 +385,7 @@ def cross_entropy(
     """
     op = "cross_entropy"
     how = chosen(op, reduction, size_average, reduce)
+    only_tensors(op, input, target)
     _floats(op, input)
     if not input._a.ndim:
         raise ShapeError(explain(op, expected="scores (N, C, ...) or (C,)", got="a zero-dimensional tensor"))

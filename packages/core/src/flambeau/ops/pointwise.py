@@ -9,7 +9,7 @@ import numpy as np
 
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
-from flambeau.ops.lanes import binary, bool_power, divides, function, integers, into, logical, no_bool, ordered, unary
+from flambeau.ops.lanes import answered, binary, bool_power, divides, function, integers, into, logical, no_bool, ordered, unary
 from flambeau.ops.promotion import number, operands, to_dtype
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.prim import Prim
@@ -52,7 +52,7 @@ def _with_alpha(op: Callable[..., Any], doc: str) -> Callable[..., Any]:
         return op(input, mul_op(other, alpha) if isinstance(other, Tensor) else other * alpha)
 
     def call(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
-        result = op(input, other) if alpha == 1 else scaled(input, other, alpha=alpha)
+        result = answered(op(input, other) if alpha == 1 else scaled(input, other, alpha=alpha), op.__name__, input, other)
         return result if out is None else into(out, result)
 
     call.__name__ = call.__qualname__ = op.__name__
@@ -80,13 +80,13 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     tensor([ 3, -4])
     """
     if rounding_mode is None:
-        result = div_op(input, other)
+        result = answered(div_op(input, other), "div", input, other)
     elif rounding_mode == "floor":
-        result = floordiv_op(input, other)
+        result = answered(floordiv_op(input, other), "div", input, other)
     elif rounding_mode == "trunc":
         x, y = operands("div", input, other)
         d = next(p for p in (x, y) if isinstance(p, Tensor))._a.dtype
-        result = rows.trunc(rows.div(x, y)) if d.kind in "fcV" else _int_trunc(x, y)
+        result = rows.trunc(rows.div(x, y)) if d.kind in "fcV" else divides(_int_trunc, input, other, x, y)
     else:
         raise ArgumentError(explain("div", expected="rounding_mode None, 'trunc' or 'floor'", got=repr(rounding_mode)))
     return result if out is None else into(out, result)
@@ -97,6 +97,9 @@ def _int_trunc(x: Any, y: Any) -> Any:
     return rows.floor_divide(rows.sub(x, rows.fmod(x, y)), y)
 
 
+_int_trunc.name = "div"  # type: ignore[attr-defined]
+
+
 divide = true_divide = div
 remainder = function(remainder_op, "The remainder of a division, with the sign of the divisor (as Python's %).")
 floor_divide = function(floordiv_op, "input / other rounded down.", "floor_divide")
@@ -104,7 +107,7 @@ floor_divide = function(floordiv_op, "input / other rounded down.", "floor_divid
 
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """input to the power exponent."""
-    result = pow_op(input, exponent)
+    result = answered(pow_op(input, exponent), "pow", input, exponent)
     return result if out is None else into(out, result)
 
 

@@ -48,13 +48,23 @@ def result_type(*values: Any) -> DType:
 
 def number(x: Any, op: str) -> Any:
     """A tensor or Python number from what a user may pass as an operand; None for what is not an operand."""
-    if isinstance(x, (Tensor, *_NUMBERS)):
+    if isinstance(x, Tensor):
         return x
-    if isinstance(x, np.generic):
+    if isinstance(x, np.generic):  # before Python's numbers: np.float64 is a float too, and would turn float32 tensors into float64
         return x.item()
+    if isinstance(x, _NUMBERS):
+        return x
     if isinstance(x, np.ndarray):
         return as_tensor(x)
     raise ArgumentTypeError(explain(op, expected="a tensor or a number", got=f"{type(x).__name__} {str(x)[:40]}"))
+
+
+def only_tensors(op: str, *xs: Any) -> None:
+    """Refuse arguments that are not tensors."""
+    for k, x in enumerate(xs):
+        if not isinstance(x, Tensor):
+            hint = "flambeau.as_tensor"
+            raise ArgumentTypeError(explain(op, expected="tensors", got=f"{type(x).__name__} as number {k + 1} of them", hint=hint))
 
 
 def to_dtype(x: Tensor, d: DType) -> Tensor:

@@ -334,6 +334,8 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     if indexing not in ("ij", "xy"):
         raise ArgumentError(explain("meshgrid", expected="indexing 'ij' or 'xy'", got=repr(indexing)))
+    if any(p._a.ndim > 1 for p in parts):
+        raise ShapeError(explain("meshgrid", expected="vectors", got=" and ".join(str(tuple(p.shape)) for p in parts)))
     swap = indexing == "xy" and len(parts) > 1
     if swap:
         parts[0], parts[1] = parts[1], parts[0]

@@ -186,7 +186,9 @@ maximum = binary("maximum", kernel="maximum", vjp=(lambda g, x, y: _share(g, x, 
 minimum = binary("minimum", kernel="minimum", vjp=(lambda g, x, y: _share(g, x, y, lt), lambda g, x, y: _share(g, y, x, lt)))
 fmax = binary("fmax", kernel="fmax", vjp=(lambda g, x, y: _share(g, x, y, gt, nan=True), lambda g, x, y: _share(g, y, x, gt, nan=True)))
 fmin = binary("fmin", kernel="fmin", vjp=(lambda g, x, y: _share(g, x, y, lt, nan=True), lambda g, x, y: _share(g, y, x, lt, nan=True)))
-atan2 = binary("atan2", kernel="arctan2", vjp=(lambda g, x, y: div(mul(g, y), _sq(x, y)), lambda g, x, y: neg(div(mul(g, x), _sq(x, y)))))
+atan2 = binary(
+    "atan2", kernel="arctan2", vjp=(lambda g, x, y: div(mul(g, y), _radius2(x, y)), lambda g, x, y: neg(div(mul(g, x), _radius2(x, y))))
+)
 hypot = binary("hypot", kernel="hypot", vjp=(lambda g, x, out: mul(g, div(x, out)), lambda g, y, out: mul(g, div(y, out))))
 logaddexp = binary(
     "logaddexp", kernel="logaddexp", vjp=(lambda g, x, out: mul(g, exp(sub(x, out))), lambda g, y, out: mul(g, exp(sub(y, out))))
@@ -215,8 +217,10 @@ def _xlogy_slope(g: Any, x: Any, y: Any) -> Any:
     return where(logical_and(eq(x, 0), le(y, 0)), fill(g, value=0), log(y))
 
 
-def _sq(x: Any, y: Any) -> Any:
-    return add(mul(x, x), mul(y, y))
+def _radius2(x: Any, y: Any) -> Any:
+    """Of the point (x, y), and 1 for the origin, where the angle's derivative is taken as 0."""
+    squares = add(mul(x, x), mul(y, y))
+    return where(eq(squares, 0), 1.0, squares)
 
 
 def _pow_base(g: Any, x: Any, y: Any) -> Any:

@@ -153,10 +153,18 @@ def _index_vjp(g: Any, xs: Any, xs_shape: Any, axes: tuple[int, ...]) -> tuple[A
     return (index_put(zeros_of(g, xs_shape[0]), g, *indices, axes=axes, accumulate=True), *(None for _ in indices))
 
 
+def _index(xp: Any, x: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
+    """In row-major order, as PyTorch programs expect who `.view()` the result; NumPy may put the indexed axes first in memory."""
+    if axes and len(axes) == 1 and axes[0] and x.flags.c_contiguous:
+        return x.take(indices[0], axis=axes[0])
+    picked = x[_full_key(indices, axes, x.ndim)]
+    return picked if picked.flags.c_contiguous else xp.ascontiguousarray(picked)
+
+
 index = primitive(
     "index",
     "*xs",
-    kernel=lambda xp, x, *indices, axes: x[_full_key(indices, axes, x.ndim)],
+    kernel=_index,
     rule=_index_shape,
     vjp=_index_vjp,
     kept_from=1,

@@ -36,6 +36,8 @@ def host_array(data: Any, dtype: Any, op: str) -> np.ndarray:
             array = _default_precision(array)
     if dtype is not None:
         wanted = dtypes.as_dtype(dtype, op).numpy
+        if array.dtype.kind == "c" and wanted.kind != "c" and not isinstance(data, (np.ndarray, Tensor)):
+            raise DtypeError(explain(op, expected=f"real numbers for dtype {dtypes.of(wanted)!r}", got="a complex one", hint=".real"))
         return array if array.dtype == wanted else array.astype(wanted)
     dtypes.of(array.dtype)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
@@ -227,6 +229,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     _check_layout("full", layout, None)
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, (int, float, complex, np.generic)):
+        raise ArgumentTypeError(explain("full", expected="a number", got=f"{type(fill_value).__name__} {fill_value!r:.40}"))
     d = dtypes.scalar_dtype(fill_value).numpy if dtype is None else _type(dtype, "full")
     shape = _sized((size,) if isinstance(size, (tuple, list)) else ((size,),), "full")
     return _finish(source(rows.full, _where(device), shape=shape, value=fill_value, dtype=d), requires_grad)

@@ -12,6 +12,7 @@ from flambeau.autograd.modes import mode
 from flambeau.autograd.rebase import check_leaf, rebase
 from flambeau.base import dtypes
 from flambeau.base.errors import DtypeError, GradientError, ShapeError, explain
+from flambeau.base.shapes import spreads
 from flambeau.device.base import executors
 from flambeau.primitives.batching import unbatched_target
 from flambeau.primitives.bind import state
@@ -56,7 +57,7 @@ def _check(x: Tensor, value: Tensor, op: str) -> None:
     if mode.grad:
         check_leaf(x, op)
     array, source = x._a, value._a
-    if source.shape != array.shape and np.broadcast_shapes(source.shape, array.shape) != array.shape:
+    if source.shape != array.shape and not spreads(source.shape, array.shape):
         raise ShapeError(explain(op, expected=f"a result that fits the tensor of shape {tuple(array.shape)}", got=str(tuple(source.shape))))
     if source.dtype != array.dtype and dtypes.of(source.dtype).category > x.dtype.category and op != "copy_":
         hint = f"the out-of-place {op.rstrip('_')}"

@@ -45,9 +45,9 @@ def to_string(t: Any) -> str:
     host = executors[type(a)].to_numpy(a)
     if host.size == 0 and host.ndim != 1:
         suffixes.append(f"size={tuple(t.shape)}")
-    if t.dtype not in (dtypes.default_dtype(), dtypes.int64, dtypes.bool_) and not (
-        t.is_complex() and t.dtype is dtypes.default_dtype().to_complex()
-    ):
+    usual = dtypes.default_dtype()
+    told = (usual,) if host.size == 0 else (usual, usual.to_complex(), dtypes.int64, dtypes.bool_)  # what the elements show
+    if t.dtype not in told:
         suffixes.append(f"dtype={t.dtype.name}")
     history = _history(t, ", ")
     body = _body(host, len("tensor("))

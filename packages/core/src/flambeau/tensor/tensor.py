@@ -424,7 +424,7 @@ class Tensor(Value):
         return to_string(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self._a.ndim == 0 and spec else format(repr(self), spec)
+        return format(self.item() if self._a.ndim == 0 and type(self) is Tensor and not self.is_meta else repr(self), spec)
 
     # -- copies
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
