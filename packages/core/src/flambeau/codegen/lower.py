@@ -185,7 +185,7 @@ def _fits(number: Any, dtype: np.dtype) -> bool:
     return dtype.kind == "f" if isinstance(number, Parameter) else expr.fits(number, dtype)
 
 
-# -- rows that are not elementwise -------------------------------------------------------------------------------------------------------------
+# -- rows that are not elementwise -------------------------------------------------------------------------------------------------------
 Rule = Callable[[Lowering, list[Any], dict[str, Any], Op], Any]
 RULES: dict[str, Rule] = {}
 

@@ -5,6 +5,7 @@ Who computes the graph's results is an `Engine`: the interpreter here, machine c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,9 +76,9 @@ class Program:
         read = {id(a) for a in capture.outside}
         for node, (old, cleared) in capture.grads.items():
             if old is not None and (id(old._a) in read or node.grad is old):
-                self.guards.append(lambda node=node, old=old: node.grad is old)
+                self.guards.append(partial(_holds, node, old))
             elif old is None and not cleared:
-                self.guards.append(lambda node=node: node.grad is None)
+                self.guards.append(partial(_holds, node, None))
             if node.grad is None:
                 self.grads.append((node, None))
             elif not capture.is_outside(node.grad):
@@ -143,6 +144,11 @@ class Interpreted:
         for k, array in given:
             self.arrays[k] = array
         return [r.copy() for r in interpret(self.graph, self.arrays, scalars)]
+
+
+def _holds(node: Any, grad: Any) -> bool:
+    """Whether a leaf's `.grad` is that tensor."""
+    return node.grad is grad
 
 
 def _is_tensor(x: Any) -> bool:

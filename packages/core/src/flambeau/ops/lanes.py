@@ -82,14 +82,14 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: C
     return op
 
 
-def ordered(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
+def ordered(prim: Any, input: Any, other: Any, x: Any, y: Any) -> Any:
     """Complex numbers have no order."""
     if rows.is_complex(x) or rows.is_complex(y):
         raise DtypeError(explain(prim.name, expected="real operands", got="a complex one", hint=".abs() or .real"))
     return prim(x, y)
 
 
-def divides(prim: Prim, input: Any, other: Any, x: Any, y: Any) -> Any:
+def divides(prim: Any, input: Any, other: Any, x: Any, y: Any) -> Any:
     """Rounded division is for real numbers."""
     kind = next(v for v in (x, y) if isinstance(v, Tensor))._a.dtype.kind
     if kind == "b":
