@@ -130,11 +130,11 @@ def test_housekeeping_of_gpus_is_harmless_without_one() -> None:
         lambda x: fb.div(x, None),
         lambda x: fb.div(x, None, rounding_mode="floor"),
         lambda x: x.add_(None),
-        lambda x: fb.cat([x, np.ones(2)]),  # type: ignore[list-item]
-        lambda x: fb.stack([1, 2]),  # type: ignore[list-item]
+        lambda x: fb.cat([x, np.ones(2)]),
+        lambda x: fb.stack([1, 2]),
         lambda x: fb.nn.Linear(2, 2)(np.ones((1, 2))),
-        lambda x: fb.nn.functional.cross_entropy(fb.ones(1, 2), np.array([1])),  # type: ignore[arg-type]
-        lambda x: fb.nn.functional.mse_loss(x, np.ones(2)),  # type: ignore[arg-type]
+        lambda x: fb.nn.functional.cross_entropy(fb.ones(1, 2), np.array([1])),
+        lambda x: fb.nn.functional.mse_loss(x, np.ones(2)),
     ],
 )
 def test_what_is_no_tensor_is_named(call: object) -> None:

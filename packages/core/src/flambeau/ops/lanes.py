@@ -91,12 +91,17 @@ def ordered(prim: Any, input: Any, other: Any, x: Any, y: Any) -> Any:
 
 def divides(prim: Any, input: Any, other: Any, x: Any, y: Any) -> Any:
     """Rounded division is for real numbers."""
+    check_divisor(prim.name, x, y)
+    return ordered(prim, input, other, x, y)
+
+
+def check_divisor(op: str, x: Any, y: Any) -> None:
+    """Refuse the rounded division of bools, and of integers by zero."""
     kind = next(v for v in (x, y) if isinstance(v, Tensor))._a.dtype.kind
     if kind == "b":
-        raise DtypeError(explain(prim.name, expected="numbers", got="bool operands", hint=".int()"))
+        raise DtypeError(explain(op, expected="numbers", got="bool operands", hint=".int()"))
     if kind in "iu" and _has_zero(y):
-        raise ArgumentError(explain(prim.name, expected="no zero among integer divisors", got="one", hint="divide floats"))
-    return ordered(prim, input, other, x, y)
+        raise ArgumentError(explain(op, expected="no zero among integer divisors", got="one", hint="divide floats"))
 
 
 def _has_zero(divisor: Any) -> bool:

@@ -9,7 +9,20 @@ import numpy as np
 
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
-from flambeau.ops.lanes import answered, binary, bool_power, divides, function, integers, into, logical, no_bool, ordered, unary
+from flambeau.ops.lanes import (
+    answered,
+    binary,
+    bool_power,
+    check_divisor,
+    divides,
+    function,
+    integers,
+    into,
+    logical,
+    no_bool,
+    ordered,
+    unary,
+)
 from flambeau.ops.promotion import number, operands, to_dtype
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.prim import Prim
@@ -86,7 +99,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     elif rounding_mode == "trunc":
         x, y = operands("div", input, other)
         d = next(p for p in (x, y) if isinstance(p, Tensor))._a.dtype
-        result = rows.trunc(rows.div(x, y)) if d.kind in "fcV" else divides(_int_trunc, input, other, x, y)
+        check_divisor("div", x, y)
+        result = rows.trunc(rows.div(x, y)) if d.kind in "fcV" else _int_trunc(x, y)
     else:
         raise ArgumentError(explain("div", expected="rounding_mode None, 'trunc' or 'floor'", got=repr(rounding_mode)))
     return result if out is None else into(out, result)
@@ -95,9 +109,6 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
 def _int_trunc(x: Any, y: Any) -> Any:
     """Integer division towards zero, exact for large values."""
     return rows.floor_divide(rows.sub(x, rows.fmod(x, y)), y)
-
-
-_int_trunc.name = "div"  # type: ignore[attr-defined]
 
 
 divide = true_divide = div
