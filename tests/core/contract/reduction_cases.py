@@ -87,7 +87,13 @@ def scan(ufunc):
 
 
 def running(*extra, low=-2.0):
-    return [sample(floats(2, 3, 2, low=low), 1), sample(floats(3, low=low), -1), sample(floats(low=low), 0), sample(floats(2, 0), 1), *extra]
+    return [
+        sample(floats(2, 3, 2, low=low), 1),
+        sample(floats(3, low=low), -1),
+        sample(floats(low=low), 0),
+        sample(floats(2, 0), 1),
+        *extra,
+    ]
 
 
 def softmax(x, dim):
@@ -110,7 +116,13 @@ def renorm(x, p, dim, maxnorm):
 
 
 SOFTMAX = [sample(floats(2, 3), dim=1), sample(floats(2, 3), dim=0), sample(floats(), dim=0), sample(floats(2, 0), dim=1)]
-MASKS = [sample(bools(2, 3)), sample(bools(2, 3), dim=1), sample(floats(2, 3), dim=0, keepdim=True), sample(bools(0, 3), dim=0), sample(bools())]
+MASKS = [
+    sample(bools(2, 3)),
+    sample(bools(2, 3), dim=1),
+    sample(floats(2, 3), dim=0, keepdim=True),
+    sample(bools(0, 3), dim=0),
+    sample(bools()),
+]
 REDUCTIONS = [
     op(
         "sum", numpy_names(np.sum), *forms(), sample(ints(2, 3)), sample(bools(4)), sample(complexes(2, 3)),
@@ -198,7 +210,12 @@ def mode(x, dim=-1, keepdim=False):
     return (values if keepdim else np.squeeze(values, dim)), (np.expand_dims(at, dim) if keepdim else at)
 
 
-ORDERED = [sample(floats(2, 5, **DISTINCT)), sample(floats(3, 2, **DISTINCT), dim=0, descending=True), sample(floats(0)), sample(ints(2, 5))]
+ORDERED = [
+    sample(floats(2, 5, **DISTINCT)),
+    sample(floats(3, 2, **DISTINCT), dim=0, descending=True),
+    sample(floats(0)),
+    sample(ints(2, 5)),
+]
 SEQUENCE = {"build": lambda a: np.sort(a)}
 ORDER = [
     op("sort", sorted_pair, *ORDERED, sample(ints(5, low=0, high=2), stable=True)),
