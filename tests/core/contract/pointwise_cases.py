@@ -89,9 +89,7 @@ UNARY = [
     unary("log1p", np.log1p, -0.9, 3.0),
     unary("log2", np.log2, *POSITIVE),
     unary("logical_not", np.logical_not, extra=[sample(bools(2, 3))], **FLAT),
-    unary("logit", sp.logit, 0.1, 0.9, half=5, extra=[sample(floats(2, 3), eps=0.2)], fn=lambda x, eps=None: fb.logit(x, eps))
-    if False
-    else unary("logit", sp.logit, 0.1, 0.9, half=5),
+    unary("logit", lambda x, eps=0.0: sp.logit(np.clip(x, eps, 1 - eps)), 0.1, 0.9, half=5, extra=[sample(floats(2, 3), eps=0.2)]),
     unary(
         "mvlgamma",
         lambda x, p=2: sp.multigammaln(x, 2) if x.ndim == 0 else _multigammaln(x),

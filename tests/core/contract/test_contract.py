@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 
 from flambeau.testing import check
-from tests.core.contract import indexing_cases, movement_cases, pointwise_cases, reduction_cases
-
-TABLES = [pointwise_cases, reduction_cases, movement_cases, indexing_cases]
-CASES = {case.name: case for table in TABLES for case in table.CASES}
+from tests.core.contract.tables_all import ALL, CASES
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_contract(name):
     check(CASES[name])
+
+
+def test_names_are_unique():
+    assert len(CASES) == len(ALL)
+
+
+def test_checks_are_left_out_for_a_reason():
+    for case in ALL:
+        assert all(isinstance(reason, str) and reason for reason in case.skip.values()), case.name

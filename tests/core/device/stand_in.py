@@ -78,9 +78,16 @@ class ndarray(np.ndarray):
     def base(self) -> Any:
         """The array that owns the memory, None for that array itself (as CuPy has it)."""
         root: Any = self
-        while isinstance(np.ndarray.base.__get__(root), np.ndarray):  # type: ignore[attr-defined]
-            root = np.ndarray.base.__get__(root)  # type: ignore[attr-defined]
-        owner = _owners.setdefault(id(root), self)
+        node: Any = self
+        while node is not None:  # between strided views there are helpers that are no arrays
+            root = node if isinstance(node, np.ndarray) else root
+            node = np.ndarray.base.__get__(node) if isinstance(node, np.ndarray) else getattr(node, "base", None)  # type: ignore[attr-defined]
+        if isinstance(root, ndarray):
+            return None if root is self else root
+        owner = _owners.get(id(root))
+        if owner is None:  # never a part of the memory, whichever of its views asks first
+            whole = (self.shape, self.strides, self.ctypes.data) == (root.shape, root.strides, root.ctypes.data)
+            owner = _owners[id(root)] = self if whole else _up(root, self._device)
         return None if owner is self else owner
 
 

@@ -292,9 +292,10 @@ def errors(case: OpCase) -> None:
     import re
 
     for call, kind, pattern in case.errors:
+        message = None
         try:
             call()
         except kind as error:
-            assert re.search(pattern, str(error)), f"message {str(error)!r} without {pattern!r}"
-        else:
-            raise AssertionError(f"a bad call was accepted (expected {kind.__name__}: {pattern})")
+            message = str(error)
+        assert message is not None, f"a bad call was accepted (expected {kind.__name__}: {pattern})"
+        assert re.search(pattern, message), f"message {message!r} without {pattern!r}"
