@@ -15,9 +15,9 @@ from flambeau.graph.ir import Graph
 
 pytest.importorskip("llvmlite")
 
-from flambeau.codegen import llvm  # noqa: E402
-from flambeau.codegen.build import build  # noqa: E402
-from flambeau.codegen.program import Program  # noqa: E402
+from flambeau.codegen import llvm
+from flambeau.codegen.build import build
+from flambeau.codegen.program import Program
 
 BEST = llvm.host().level
 LEVELS = [BEST, *(level for level in ("avx2", "generic") if llvm.LEVELS.index(level) > llvm.LEVELS.index(BEST) and BEST != "neon")]

@@ -12,7 +12,6 @@ import pytest
 
 from tests.core.codegen.programs import check, llvm  # first: skips where llvmlite is absent
 
-from flambeau.base.config import override  # isort: skip
 from flambeau.codegen import cache  # isort: skip
 
 TEXT = "define i64 @answer() {\n  ret i64 %d\n}\n"
@@ -58,7 +57,9 @@ def test_each_processor_has_its_own(home: Path, compiled: list[str]) -> None:
     assert len(compiled) == len(entries(home)) == (1 if llvm.host().level == "generic" else 2)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:200], lambda b: b"", lambda b: b[:100] + b"x" + b[101:], lambda b: b"no"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-1], lambda b: b[:200], lambda b: b"", lambda b: b[:100] + b"x" + b[101:], lambda b: b"no"]
+)
 def test_damaged_entries_are_compiled_again(home: Path, compiled: list[str], damage: object) -> None:
     right = cache.object_code(TEXT % 42, llvm.host())
     (entry,) = entries(home)

@@ -178,16 +178,16 @@ class _Product:
                 source, target = self._moved(b, n, s.b[1]), self._moved("%p3", n, int(steps))
                 if s.b[1] == 1 or s.n == 1:
                     name = write_copy(self.module, self.dtype, self.lanes, s.b[0], self.columns)
-                    size = f"i64 {steps}, i64 {columns}"
+                    extent = f"i64 {steps}, i64 {columns}"
                 else:
                     name = write_transpose(self.module, self.dtype, self.lanes, s.b[1], self.columns)
-                    size = f"i64 {columns}, i64 {steps}"
-                self.code.do(f"call void @{name}(ptr {source}, ptr {target}, {size})")
+                    extent = f"i64 {columns}, i64 {steps}"
+                self.code.do(f"call void @{name}(ptr {source}, ptr {target}, {extent})")
         return "%p3"
 
 
 def _parts(size: int, block: int, split_first: bool = True) -> list[tuple[int, int]]:
-    """(start, how many blocks) so that all blocks of an entry are alike: the first (which sets what others add to), the whole ones, the rest."""
+    """(start, how many) of blocks that are alike: the first (which sets what the others add to), the whole ones, the rest."""
     whole = size // block
     parts = []
     if split_first and whole > 1:

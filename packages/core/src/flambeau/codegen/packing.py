@@ -46,7 +46,13 @@ def write_transpose(module: Module, dtype: np.dtype, lanes: int, source_row: int
             source = code.element("%source", element, code.arithmetic("mul", r, str(source_row)))
             target = code.element("%target", element, r)
             with code.span(columns, step=str(lanes)) as c:
-                _block(code, dtype, lanes, (code.element(source, element, c), source_row), (_row(code, target, element, c, target_row), target_row))
+                _block(
+                    code,
+                    dtype,
+                    lanes,
+                    (code.element(source, element, c), source_row),
+                    (_row(code, target, element, c, target_row), target_row),
+                )
             with code.span("%columns", start=columns) as c:
                 _column(code, dtype, lanes, (code.element(source, element, c), source_row), _row(code, target, element, c, target_row))
         with code.span("%rows", start=rows) as r:
@@ -67,7 +73,9 @@ def _block(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], tar
     """A square of vectors: riffle the first half of the rows into the second, log2(lanes) times."""
     element = scalar_type(dtype)
     kind = vector(element, lanes)
-    rows = [code.let(f"load {kind}, ptr {code.element(source[0], element, str(i * source[1]))}, align {dtype.itemsize}") for i in range(lanes)]
+    rows = [
+        code.let(f"load {kind}, ptr {code.element(source[0], element, str(i * source[1]))}, align {dtype.itemsize}") for i in range(lanes)
+    ]
     half = lanes // 2
     low = ", ".join(f"i32 {i // 2 + lanes * (i % 2)}" for i in range(lanes))
     high = ", ".join(f"i32 {half + i // 2 + lanes * (i % 2)}" for i in range(lanes))

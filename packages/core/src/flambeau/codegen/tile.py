@@ -78,16 +78,19 @@ class _Body:
             self._steps(at, 1, slots)
         for r, c in cells:
             self._finish(r, c, slots[r, c])
-        return code.function(name, ["ptr noalias readonly %A", "ptr noalias readonly %B", "ptr noalias %C", "i64 %steps"], "internal ").replace(
-            ") #0 {", ") #0 noinline {", 1
-        )
+        return code.function(
+            name, ["ptr noalias readonly %A", "ptr noalias readonly %B", "ptr noalias %C", "i64 %steps"], "internal "
+        ).replace(") #0 {", ") #0 noinline {", 1)
 
     def _steps(self, at: str, count: int, slots: dict[tuple[int, int], str]) -> None:
         code, tile = self.code, self.tile
         a = code.element("%A", self.element, code.arithmetic("mul", at, str(tile.a_step)))
         b = code.element("%B", self.element, code.arithmetic("mul", at, str(tile.b_step)))
         for k in range(count):
-            row = [self._load(code.element(b, self.element, str(k * tile.b_step + c * self.lanes)), c, tile.padded) for c in range(self.vectors)]
+            row = [
+                self._load(code.element(b, self.element, str(k * tile.b_step + c * self.lanes)), c, tile.padded)
+                for c in range(self.vectors)
+            ]
             for r in range(tile.rows):
                 p = code.element(a, self.element, str(r * tile.a_row + k * tile.a_step))
                 x = V(code, code.let(f"load {self.element}, ptr {p}, align {self.dtype.itemsize}"), self.dtype, 0).spread(self.lanes)
@@ -104,7 +107,9 @@ class _Body:
         if self._partial(c):
             name = f"llvm.masked.store.v{self.lanes}{'f32' if self.dtype.itemsize == 4 else 'f64'}.p0"
             code.module.declare(f"declare void @{name}({self.kind}, ptr, <{self.lanes} x i1>)")
-            code.do(f"call void @{name}({self.kind} {value.text}, ptr align {self.dtype.itemsize} {place}, <{self.lanes} x i1> {self._mask()})")
+            code.do(
+                f"call void @{name}({self.kind} {value.text}, ptr align {self.dtype.itemsize} {place}, <{self.lanes} x i1> {self._mask()})"
+            )
         else:
             code.do(f"store {self.kind} {value.text}, ptr {place}, align {self.dtype.itemsize}")
 
