@@ -53,6 +53,7 @@ def measure(name: str, path: Path) -> Measurement:
     if not (path / name / "__init__.py").is_file():
         raise RuntimeError(f"there is no package {name} in {path}")
     environment = {**os.environ, "PYTHONPATH": str(path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     done = subprocess.run([sys.executable, "-c", PROBE.format(name=name)], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"`import {name}` failed in a fresh interpreter:\n{done.stderr}")

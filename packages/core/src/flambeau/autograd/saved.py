@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +47,8 @@ def pack(x: Any) -> Any:
 
 def called_from() -> str:
     """The stack of calls down to the line outside this package that called an operation."""
+    import traceback  # only under anomaly detection
+
     frames = traceback.extract_stack()
     while len(frames) > 1 and frames[-1].filename.startswith(_PACKAGE):
         frames.pop()

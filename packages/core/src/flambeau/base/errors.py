@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -93,6 +92,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("resnet5", ["resnet50", "vgg16"])
     "did you mean 'resnet50'?"
     """
+    import difflib  # only when something went wrong
+
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return "did you mean " + " or ".join(repr(c) for c in close) + "?" if close else ""
 

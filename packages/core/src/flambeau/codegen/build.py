@@ -12,8 +12,10 @@ from flambeau.base.errors import ArgumentError, explain
 from flambeau.codegen import llvm
 from flambeau.codegen.cache import object_code
 from flambeau.codegen.driver import Block, write_driver
+from flambeau.codegen.expr import DTYPES
 from flambeau.codegen.fuse import Group, fuse
 from flambeau.codegen.kernel import form_of
+from flambeau.codegen.layout import Layout
 from flambeau.codegen.loops import Kernel, Writer
 from flambeau.codegen.lower import Lowering
 from flambeau.codegen.matmul import write_matmul
@@ -21,6 +23,7 @@ from flambeau.codegen.memory import Step, plan
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.program import Program, Segment
 from flambeau.graph.ir import Graph
+from flambeau.primitives.prim import lookup
 
 Steps = list[Kernel | Node]
 
@@ -104,15 +107,10 @@ def _overwritten_early(steps: Steps, source: Buffer, result: Buffer) -> bool:
 
 def _copied_last(steps: Steps, result: Buffer, target: llvm.Target) -> Buffer:
     """A copy of a result, made when everything else is done."""
-    from flambeau.codegen.layout import Layout
-    from flambeau.primitives.prim import lookup
-
     x = Access(result, Layout.contiguous(result.shape).squeeze())
     copy = Buffer(result.shape, result.dtype)
     node = Node("map", "copy", (x,), x.shape, (copy,), prim=lookup("pack"), numbers=(Access(result, Layout.contiguous(result.shape)),))
     copy.node = node
-    from flambeau.codegen.expr import DTYPES
-
     if result.dtype in DTYPES and result.size:
         steps.append(Writer(form_of(Group([node], 0, node.shape), [node]), target).write())
     else:

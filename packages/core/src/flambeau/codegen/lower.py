@@ -13,6 +13,7 @@ from flambeau.codegen.decompose import DECOMPOSED
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import readable
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
+from flambeau.codegen.value import BOOL
 from flambeau.graph.ir import Graph, Op, Scalar, Value
 from flambeau.primitives.prim import lookup
 
@@ -136,7 +137,7 @@ class Lowering:
             value = lookup(name).on_numpy(*numbers, **params)
         return Uniform(np.asarray(value).reshape(-1)[0], dtype, shape)
 
-    # -- one operation of the graph -------------------------------------------------------------------------------------------------------
+    # -- one operation of the graph ---------------------------------------------------------------------------------------------------
     def _op(self, op: Op) -> None:
         handles = [self._handle(x) for x in op.inputs]
         params = {k: v for k, v in op.params.items() if k != "device"}
@@ -169,6 +170,8 @@ class Lowering:
             return None
         if name == "copy":
             return handles[0]
+        if name != "cast" and op.outputs[0].dtype not in (dtypes[-1], BOOL):
+            return None  # NumPy promotes where it is given more than plain numbers
         return self.map(name, *handles, result=op.outputs[0].dtype, **params)
 
     def _python(self, op: Op, params: dict[str, Any]) -> tuple[Handle, ...]:
@@ -185,7 +188,7 @@ def _fits(number: Any, dtype: np.dtype) -> bool:
     return dtype.kind == "f" if isinstance(number, Parameter) else expr.fits(number, dtype)
 
 
-# -- rows that are not elementwise -------------------------------------------------------------------------------------------------------
+# -- rows that are not elementwise --------------------------------------------------------------------------------------------------------
 Rule = Callable[[Lowering, list[Any], dict[str, Any], Op], Any]
 RULES: dict[str, Rule] = {}
 

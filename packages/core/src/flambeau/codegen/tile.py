@@ -13,7 +13,7 @@ from flambeau.codegen.llvm import Target
 from flambeau.codegen.text import Code, Module, scalar_type, vector
 from flambeau.codegen.value import V
 
-UNROLL = 4
+UNROLL = 2
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.primitives.kernels.special import lgamma
-
 Array = Any
 _SMALL = 10.0  # below this mean inversion by a search from 0 is cheaper than rejection
+
+
+def lgamma(xp: Any, x: Array) -> Array:
+    """log |gamma(x)|; its tables are made when a draw first needs them."""
+    from flambeau.primitives.kernels import gamma as functions
+
+    return functions.lgamma(xp, x)
 
 
 def gamma(stream: Any, alpha: Array) -> Array:
