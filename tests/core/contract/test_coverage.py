@@ -8,7 +8,7 @@ import pkgutil
 from operator import attrgetter
 
 import flambeau as fb
-import flambeau.nn.functional  # noqa: F401
+import flambeau.nn.functional
 import flambeau.ops
 from flambeau.testing import op_checks, rules
 from tests.core.contract.tables_all import ALL
