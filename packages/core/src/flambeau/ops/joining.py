@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.base.errors import ArgumentError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops.pointwise import into
 from flambeau.ops.promotion import only_tensors, result_type, to_dtype
@@ -117,6 +117,9 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
             raise ArgumentError(explain("split", expected="a positive size", got=str(size)))
         sizes = [min(size, n - i) for i in range(0, n, size)] or [0]
     else:
+        if not isinstance(split_size_or_sections, (list, tuple)):
+            got = f"{type(split_size_or_sections).__name__} {split_size_or_sections!r}"
+            raise ArgumentTypeError(explain("split", expected="a size, or a list of sizes", got=got))
         sizes = [int(s) for s in split_size_or_sections]
         if sum(sizes) != n:
             raise ShapeError(explain("split", expected=f"sizes that sum to {n}", got=str(sizes)))

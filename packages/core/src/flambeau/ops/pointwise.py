@@ -255,6 +255,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Any =
     """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
+    if condition._a.dtype.kind not in "bu":
+        raise DtypeError(explain("where", expected="a bool condition", got=repr(condition.dtype), hint="condition != 0"))
     x, y = operands("where", input, other)
     c = condition if condition._a.dtype.kind == "b" else rows.ne(condition, 0)
     if type(c._a) is not np.ndarray:  # numbers alone were made into a tensor on the CPU

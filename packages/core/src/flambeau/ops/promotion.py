@@ -18,6 +18,7 @@ from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor
 from flambeau.tensor.transfer import meet
 
+_COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
 _NUMBERS = (int, float, complex, bool)
 
 
@@ -86,7 +87,10 @@ def operands(op: str, *xs: Any, floating: bool = False) -> tuple[Any, ...]:
         values = (as_tensor(values[0]), *values[1:])
         tensors = [values[0]]
     where = next((t.device for t in tensors if t._a.ndim), tensors[0].device)
-    return tuple(_operand(v, d, where) if isinstance(v, Tensor) else _weak(v, d) for v in values)
+    values = tuple(_operand(v, d, where) if isinstance(v, Tensor) else _weak(v, d) for v in values)
+    if d.category == 1 and op not in _COMPARISONS:
+        values = tuple(_wrapped(v, d) if isinstance(v, int) else v for v in values)
+    return values
 
 
 def _operand(t: Tensor, d: DType, where: Any) -> Tensor:
@@ -100,3 +104,10 @@ def _weak(v: Any, d: DType) -> Any:
     if d.category >= 2 and isinstance(v, int):
         return float(v)
     return int(v) if d.category == 1 and isinstance(v, bool) else v
+
+
+def _wrapped(v: int, d: DType) -> int:
+    """A number outside the range of an integer dtype counts modulo its size, as in PyTorch (and C)."""
+    bits = 8 * d.itemsize
+    low = -(1 << (bits - 1)) if d.is_signed else 0
+    return v if low <= v < low + (1 << bits) else (v - low) % (1 << bits) + low

@@ -339,7 +339,11 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         from flambeau.ops.matrix import matrix_norm
 
         return matrix_norm(x, "nuc", dim or (-2, -1), keepdim)
-    return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim)
+    if p in ("fro", None):
+        p = 2
+    if not isinstance(p, (int, float)):
+        raise ArgumentTypeError(explain("norm", expected="p as a number, 'fro' or 'nuc'", got=repr(p)))
+    return vector_norm(x, p, dim, keepdim)
 
 
 def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.base.errors import ArgumentError, FlambeauError, explain
 from flambeau.device.base import backend, default_device, executors
 from flambeau.primitives.bind import state
 from flambeau.primitives.prim import primitive
@@ -24,8 +25,14 @@ def make(prim: Any, device: Any, **params: Any) -> Any:
     """Run now."""
     where = default_device() if device is None else device
     owner = backend(where)
-    with owner.scope(where):
-        return state.wrap(owner.run(prim, [], (), params))
+    try:
+        with owner.scope(where):
+            return state.wrap(owner.run(prim, [], (), params))
+    except (OverflowError, MemoryError, ValueError, TypeError) as error:
+        if isinstance(error, FlambeauError):
+            raise
+        given = ", ".join(f"{k}={v!r}" for k, v in params.items() if k != "generator")
+        raise ArgumentError(explain(prim.name, expected="arguments that make a tensor", got=f"{given} ({error})")) from None
 
 
 full = primitive(

@@ -304,7 +304,9 @@ def arange(
     elif args:
         start, end, step = (*args, step)[:3]
     start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
-    if end is None or step == 0 or (end - start) * step < 0:
+    if not all(isinstance(x, (int, float)) for x in (start, end, step)):
+        raise ArgumentTypeError(explain("arange", expected="numbers", got=f"start={start!r}, end={end!r}, step={step!r}"))
+    if step == 0 or (end - start) * step < 0:
         raise ShapeError(explain("arange", expected="a step that leads from start to end", got=f"start={start}, end={end}, step={step}"))
     floating = any(isinstance(x, float) for x in (start, end, step))
     d = (dtypes.default_dtype() if floating else dtypes.int64).numpy if dtype is None else _type(dtype, "arange")
