@@ -7,11 +7,12 @@ A is read where it lies, and B too if its rows are contiguous. Operands may be t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
+from flambeau.base.switches import get_num_threads
 from flambeau.codegen.layout import Layout
 from flambeau.codegen.llvm import Target, digest
 from flambeau.codegen.loops import NAME, Kernel
@@ -21,6 +22,7 @@ from flambeau.codegen.text import Code, Module, scalar_type
 from flambeau.codegen.tile import Tile, shape_of_tile, write_tile
 
 _L1, _L2 = 32 << 10, 512 << 10  # bytes of cache that blocks are sized for; most processors have them or more
+_LARGE = 1 << 21  # multiplications from which a product is worth several threads
 _STEPS = 256  # of the summed axis in a block
 _PAD = 16  # elements between rows of a packed A, so that rows do not fall on the same cache lines
 
@@ -35,6 +37,17 @@ class Sizes:
     a: tuple[int, int]
     b: tuple[int, int]
     batches: tuple[tuple[int, int, int], ...]
+    c: int  # the distance between rows of C
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a product: its sizes, and where its operands and its result begin."""
+
+    sizes: Sizes
+    a: int
+    b: int
+    c: int
 
 
 def readable(x: Access) -> bool:
@@ -43,19 +56,45 @@ def readable(x: Access) -> bool:
     return columns == 1 or rows == 1 or x.shape[-1] == 1 or x.shape[-2] == 1
 
 
-def write_matmul(node: Node, target: Target) -> Kernel:
-    """The kernel of a "matmul" node, whose operands are readable and have the batch axes of the result."""
+def write_matmul(node: Node, target: Target) -> list[Kernel]:
+    """The kernels of a "matmul" node, whose operands are readable and have the batch axes of the result: one, or for a large product
+    one for each thread, which compute different rows or columns. Every element is summed in the same order in either case."""
     a, b = node.accesses()
-    sizes = _sizes(a.layout, b.layout)
-    writer = _Product(sizes, node.outputs[0].dtype, target)
-    text = writer.text((a.layout.offset, b.layout.offset))
+    return [_kernel(node, part, target) for part in _shares(_sizes(a.layout, b.layout), target, node.outputs[0].dtype)]
+
+
+def _kernel(node: Node, part: Part, target: Target) -> Kernel:
+    a, b = node.accesses()
+    out = node.outputs[0]
+    writer = _Product(part.sizes, out.dtype, target)
+    text = writer.text()
     name = f"k{digest(text)[:24]}"
-    buffers, scratch = [a.buffer, b.buffer, node.outputs[0]], []
-    if writer.scratch:
-        scratch = [Buffer((writer.scratch,), node.outputs[0].dtype)]
-    kernel = Kernel(text.replace(f"{NAME}(", f"@{name}("), name, buffers + scratch, [])
-    kernel.reads, kernel.writes, kernel.scratch = {a.buffer: set(), b.buffer: set()}, [node.outputs[0]], scratch
+    scratch = [Buffer((writer.scratch,), out.dtype)] if writer.scratch else []
+    # three operands may be one buffer: each kernel is given its own address, so offsets belong to positions
+    kernel = Kernel(text.replace(f"{NAME}(", f"@{name}("), name, [a.buffer, b.buffer, out, *scratch], [])
+    kernel.reads, kernel.writes, kernel.scratch = {a.buffer: set(), b.buffer: set()}, [out], scratch
+    item = out.dtype.itemsize
+    kernel.offsets = [item * (a.layout.offset + part.a), item * (b.layout.offset + part.b), item * part.c, 0]
     return kernel
+
+
+def _shares(sizes: Sizes, target: Target, dtype: np.dtype) -> list[Part]:
+    """The product cut along its longer side into as many parts as there are threads, at whole tiles."""
+    threads = get_num_threads()
+    if threads == 1 or sizes.batches or sizes.m * sizes.n * sizes.k < _LARGE:
+        return [Part(sizes, 0, 0, 0)]
+    rows, columns = shape_of_tile(target, dtype, sizes.m, sizes.n)
+    along_m = sizes.m >= sizes.n
+    size, tile = (sizes.m, rows) if along_m else (sizes.n, columns)
+    share = -(-size // (threads * tile)) * tile
+    parts = []
+    for at in range(0, size, share):
+        count = min(share, size - at)
+        if along_m:
+            parts.append(Part(replace(sizes, m=count), at * sizes.a[0], 0, at * sizes.c))
+        else:
+            parts.append(Part(replace(sizes, n=count), 0, at * sizes.b[1], at))
+    return parts
 
 
 def _sizes(a: Layout, b: Layout) -> Sizes:
@@ -67,7 +106,7 @@ def _sizes(a: Layout, b: Layout) -> Sizes:
         if flat is not None and (flat.strides[1] in (0, 1) or flat.strides[0] == 1):
             a, m, lead = flat, prod(lead) * m, ()
     batches = tuple((size, sa, sb) for size, sa, sb in zip(lead, a.strides, b.strides) if size != 1)
-    return Sizes(m, n, k, (a.strides[-2], a.strides[-1]), (b.strides[-2], b.strides[-1]), batches)
+    return Sizes(m, n, k, (a.strides[-2], a.strides[-1]), (b.strides[-2], b.strides[-1]), batches, n)
 
 
 class _Product:
@@ -93,11 +132,10 @@ class _Product:
         self.packed_a = (self.kc if self.a_transposed else self.mc) * self.a_distance if self.pack_a else 0
         self.scratch = self.packed_a + self.packed_b
 
-    def text(self, offsets: tuple[int, int]) -> str:
+    def text(self) -> str:
         """The module's text."""
         code = self.code
-        a, b = (code.element(p, self.element, str(offset)) for p, offset in zip(("%p0", "%p1"), offsets))
-        self._batches(list(self.sizes.batches), a, b, "%p2")
+        self._batches(list(self.sizes.batches), "%p0", "%p1", "%p2")
         parameters = ["ptr %p0", "ptr %p1", "ptr %p2"] + (["ptr %p3"] if self.scratch else [])
         self.module.functions["kernel"] = code.function(NAME[1:], parameters)
         return self.module.render(8 * self.target.bytes)
@@ -134,7 +172,7 @@ class _Product:
                 height = min(self.mc, s.m - first)
                 at = self._moved(self._moved(a, m, s.a[0]), k[0], s.a[1])
                 block = self._pack_a(at, height, k[1]) if self.pack_a else at
-                self._tiles(block, b, self._moved(c, m, s.n), (height, width), k[1], add)
+                self._tiles(block, b, self._moved(c, m, s.c), (height, width), k[1], add)
 
     def _tiles(self, a: str, b: str, c: str, size: tuple[int, int], steps: str, add: bool) -> None:
         """Columns of tiles outside, so that a panel of B stays in the nearest cache while A goes by."""
@@ -144,7 +182,7 @@ class _Product:
                 for top, repeat, rows in _cut(size[0], self.rows):
                     tile = self._tile(rows, columns, add)
                     with self.code.loop(repeat, start=str(top), step=self.rows) as m:
-                        place = self._moved(self._moved(c, m, self.sizes.n), n, 1)
+                        place = self._moved(self._moved(c, m, self.sizes.c), n, 1)
                         name = write_tile(self.module, tile, self.dtype, self.lanes)
                         arguments = f"ptr {self._moved(a, m, tile.a_row)}, ptr {panel}, ptr {place}, i64 {steps}"
                         self.code.do(f"call void @{name}({arguments})")
@@ -154,7 +192,7 @@ class _Product:
         if self.pack_a:
             a_row, a_step = (1, self.a_distance) if self.a_transposed else (self.a_distance, 1)
         b_step = self.columns if self.pack_b else self.sizes.b[0]
-        return Tile(rows, columns, a_row, a_step, b_step, self.sizes.n, self.pack_b, add)
+        return Tile(rows, columns, a_row, a_step, b_step, self.sizes.c, self.pack_b, add)
 
     # -- packing --------------------------------------------------------------------------------------------------------------------------
     def _pack_a(self, a: str, rows: int, steps: str) -> str:
