@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.codegen import llvm
 from flambeau.codegen.cache import object_code
-from flambeau.codegen.driver import Block, write_driver
+from flambeau.codegen.driver import Block, Driver
 from flambeau.codegen.expr import DTYPES
 from flambeau.codegen.fuse import Group, fuse
 from flambeau.codegen.kernel import form_of
@@ -21,11 +21,13 @@ from flambeau.codegen.lower import Lowering
 from flambeau.codegen.matmul import write_matmul
 from flambeau.codegen.memory import Step, plan
 from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment
 from flambeau.graph.ir import Graph
 from flambeau.primitives.prim import lookup
 
-Steps = list[Kernel | Node]
+Work = list[Kernel] | Node  # kernels that may run side by side, or a primitive that Python runs
+Steps = list[Work]
 
 
 def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.Target | None = None) -> Program:
@@ -83,14 +85,15 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     return [Writer(form_of(group, stored), target).write()]
 
 
-def _write_piece(node: Node, i: int, target: llvm.Target) -> Kernel:
+def _write_piece(node: Node, i: int, target: llvm.Target) -> list[Kernel]:
     """A copy into a region of the node's buffer."""
     x, region = node.operands[i], node.regions[i].squeeze()
     operand = Access(x.buffer, x.layout.squeeze()) if isinstance(x, Access) else x
     piece = Node("map", "copy", (operand,), region.shape, node.outputs)
-    kernel = Writer(form_of(Group([piece], 0, region.shape), [piece], region), target).write()
-    kernel.reads = {b: set() for b in kernel.reads}
-    return kernel
+    kernels = Writer(form_of(Group([piece], 0, region.shape), [piece], region), target).write()
+    for kernel in kernels:
+        kernel.reads = {b: set() for b in kernel.reads}
+    return kernels
 
 
 def _overwritten_early(steps: Steps, source: Buffer, result: Buffer) -> bool:
@@ -119,10 +122,10 @@ def _copied_last(steps: Steps, result: Buffer, target: llvm.Target) -> Buffer:
     return copy
 
 
-def _seen(step: Kernel | Node) -> Step:
-    """A step as the memory planner sees it."""
-    if isinstance(step, Kernel):
-        return Step(step.reads, step.writes, step.scratch)
+def _seen(step: Work) -> Step:
+    """A step as the memory planner sees it; kernels side by side read and write different parts of the same buffers."""
+    if isinstance(step, list):
+        return Step(step[0].reads, step[0].writes, [b for k in step for b in k.scratch])
     return Step({a.buffer: set() for a in step.accesses()}, list(step.outputs))
 
 
@@ -138,7 +141,7 @@ def _link(low: Lowering, steps: Steps, results: list[Buffer], target: llvm.Targe
         if isinstance(step, Node):
             segments.append(step)
         elif segments and isinstance(segments[-1], Segment):
-            segments[-1].kernels.append(step)
+            segments[-1].steps.append(step)
         else:
             segments.append(Segment([step]))
     library = _compile([s for s in segments if isinstance(s, Segment)], block, target)
@@ -148,17 +151,15 @@ def _link(low: Lowering, steps: Steps, results: list[Buffer], target: llvm.Targe
 def _compile(segments: list[Segment], block: Block, target: llvm.Target) -> llvm.Library | None:
     if not segments:
         return None
-    kernels = {k.name: k for s in segments for k in s.kernels}
-    bodies, declared = [], {}
+    driver = Driver(block)
     for i, segment in enumerate(segments):
         segment.name = f"run{i}"
-        body, needs = write_driver(segment.name, segment.kernels, block)
-        bodies.append(body)
-        declared.update(dict.fromkeys(needs))
-    driver = "\n".join([*declared, *bodies, "attributes #0 = { nounwind }", ""])
-    objects = [object_code(k.text, target) for k in kernels.values()] + [object_code(driver, target)]
+        driver.add(segment.name, segment.steps)
+    kernels = {k.name: k for s in segments for step in s.steps for k in step}
+    objects = [object_code(k.text, target) for k in kernels.values()] + [object_code(driver.text(), target)]
     symbols = dict.fromkeys(name for k in kernels.values() for name in k.imports)
-    library = llvm.Library(objects, [s.name for s in segments], target, symbols)
+    known = {"parfor": pool().parfor} if driver.threads else {}
+    library = llvm.Library(objects, [s.name for s in segments], target, symbols, known)
     for segment in segments:
-        segment.address = library.addresses[segment.name]
+        segment.address, segment.threads = library.addresses[segment.name], driver.threads
     return library

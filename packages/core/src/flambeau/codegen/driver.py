@@ -10,50 +10,95 @@ from flambeau.codegen.nodes import Buffer
 
 @dataclass
 class Block:
-    """The argument block: the arena, the numbers, then an address for each input, result and constant."""
+    """The argument block: the arena, the numbers, the thread pool, then an address for each input, result and constant."""
 
     arena: dict[Buffer, int]  # offsets
     slots: dict[Buffer, int]  # positions in the block of buffers outside the arena
 
     ARENA = 0
     NUMBERS = 1
-    FIRST = 2
+    POOL = 2
+    FIRST = 3
 
 
-def write_driver(name: str, kernels: list[Kernel], block: Block) -> tuple[str, list[str]]:
-    """The text of the driver's function, and the declarations it needs."""
-    lines = [f"define void @{name}(ptr %block) #0 {{"]
-    known: dict[tuple[str, int], str] = {}
-    declared = []
+class Driver:
+    """Writes functions that take the block; `text()` is the module, which declares the kernels that they call."""
 
-    def pointer(position: int) -> str:
-        if ("slot", position) not in known:
-            n = len(known)
-            lines.append(f"  %a{n} = getelementptr ptr, ptr %block, i64 {position}\n  %b{n} = load ptr, ptr %a{n}")
-            known["slot", position] = f"%b{n}"
-        return known["slot", position]
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.declared: dict[str, None] = {}
+        self.functions: list[str] = []
+        self.threads = False
 
-    def address(buffer: Buffer) -> str:
-        if buffer in block.slots:
-            return pointer(block.slots[buffer])
-        base, offset = pointer(Block.ARENA), block.arena[buffer]
-        if ("arena", offset) not in known:
-            known["arena", offset] = f"%c{len(known)}"
-            lines.append(f"  {known['arena', offset]} = getelementptr i8, ptr {base}, i64 {offset}")
-        return known["arena", offset]
+    def add(self, name: str, steps: list[list[Kernel]]) -> None:
+        """A function that runs steps in order; a step of several kernels runs them on the pool."""
+        body = _Calls(self.block, self.declared)
+        for step in steps:
+            if len(step) == 1:
+                body.call(step[0])
+                continue
+            self.threads = True
+            part = f"{name}_part{len(self.functions)}"
+            self._parts(part, step)
+            body.lines.append(f"  call void @parfor(ptr {body.pointer(Block.POOL)}, ptr @{part}, ptr %block, i64 {len(step)})")
+        self.functions.append("\n".join([f"define void @{name}(ptr %block) #0 {{", *body.lines, "  ret void", "}"]))
 
-    def number(index: int) -> str:
-        base = pointer(Block.NUMBERS)
-        if ("number", index) not in known:
-            n = len(known)
-            known["number", index] = f"%d{n}"
-            lines.append(f"  %e{n} = getelementptr double, ptr {base}, i64 {index}\n  %d{n} = load double, ptr %e{n}")
-        return known["number", index]
+    def _parts(self, name: str, kernels: list[Kernel]) -> None:
+        """A function that runs the kernel of a given number."""
+        cases = " ".join(f"i64 {i}, label %case{i}" for i in range(len(kernels)))
+        lines = [f"define internal void @{name}(ptr %block, i64 %i) #0 {{", f"  switch i64 %i, label %end [ {cases} ]"]
+        for i, kernel in enumerate(kernels):
+            body = _Calls(self.block, self.declared, f"c{i}_")
+            body.call(kernel)
+            lines += [f"case{i}:", *body.lines, "  br label %end"]
+        self.functions.append("\n".join([*lines, "end:", "  ret void", "}"]))
 
-    for kernel in kernels:
-        arguments = [f"ptr {address(b)}" for b in kernel.buffers] + [f"double {number(i)}" for i in kernel.scalars]
-        types = ["ptr"] * len(kernel.buffers) + ["double"] * len(kernel.scalars)
-        declared.append(f"declare void @{kernel.name}({', '.join(types)})")
-        lines.append(f"  call void @{kernel.name}({', '.join(arguments)})")
-    lines += ["  ret void", "}"]
-    return "\n".join(lines), declared
+    def text(self) -> str:
+        """The module."""
+        if self.threads:
+            self.declared["declare void @parfor(ptr, ptr, ptr, i64)"] = None
+        return "\n".join([*self.declared, *self.functions, "attributes #0 = { nounwind }", ""])
+
+
+class _Calls:
+    """The calls of one block of code, with the addresses that they need."""
+
+    def __init__(self, block: Block, declared: dict[str, None], prefix: str = "") -> None:
+        self.block, self.declared, self.prefix = block, declared, prefix
+        self.lines: list[str] = []
+        self.known: dict[tuple[str, int, int], str] = {}
+
+    def _let(self, key: tuple[str, int, int], *expressions: str) -> str:
+        """The value of the last of some instructions, each using the one before as `@`; written once for each key."""
+        if key not in self.known:
+            name = ""
+            for step, expression in enumerate(expressions):
+                before, name = name, f"%{self.prefix}a{len(self.known)}_{step}"
+                self.lines.append(f"  {name} = {expression.replace('@', before)}")
+            self.known[key] = name
+        return self.known[key]
+
+    def pointer(self, position: int) -> str:
+        """An address in the block."""
+        return self._let(("slot", position, 0), f"getelementptr ptr, ptr %block, i64 {position}", "load ptr, ptr @")
+
+    def _address(self, buffer: Buffer, more: int) -> str:
+        if buffer in self.block.slots:
+            position = self.block.slots[buffer]
+            base = self.pointer(position)
+            return base if not more else self._let(("moved", position, more), f"getelementptr i8, ptr {base}, i64 {more}")
+        offset = self.block.arena[buffer] + more
+        base = self.pointer(Block.ARENA)
+        return self._let(("arena", offset, 0), f"getelementptr i8, ptr {base}, i64 {offset}")
+
+    def _number(self, index: int) -> str:
+        base = self.pointer(Block.NUMBERS)
+        return self._let(("number", index, 0), f"getelementptr double, ptr {base}, i64 {index}", "load double, ptr @")
+
+    def call(self, kernel: Kernel) -> None:
+        """Call a kernel on its buffers, numbers and extent."""
+        arguments = [f"ptr {self._address(b, more)}" for b, more in zip(kernel.buffers, kernel.offsets or [0] * len(kernel.buffers))]
+        arguments += [f"double {self._number(i)}" for i in kernel.scalars]
+        arguments += [f"i64 {n}" for n in kernel.extent or ()]
+        self.declared[f"declare void @{kernel.name}({', '.join(a.split()[0] for a in arguments)})"] = None
+        self.lines.append(f"  call void @{kernel.name}({', '.join(arguments)})")

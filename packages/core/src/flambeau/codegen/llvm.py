@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,14 +145,21 @@ def _jit(target: Target) -> Any:
 
 
 class Library:
-    """Linked code: `addresses` of its entry points. The code is unloaded when the library is collected."""
+    """Linked code: `addresses` of its entry points. The code is unloaded when the library is collected.
 
-    def __init__(self, objects: Iterable[bytes], entries: Iterable[str], target: Target, symbols: Iterable[str] = ()) -> None:
+    `symbols` are functions of the C library that the code calls, `known` other functions by address.
+    """
+
+    def __init__(
+        self, objects: Iterable[bytes], entries: Iterable[str], target: Target, symbols: Iterable[str] = (), known: Mapping[str, int] | None = None
+    ) -> None:
         builder = _binding().JITLibraryBuilder()
         for image in objects:
             builder.add_object_img(image)
         for name in symbols:
             builder.import_symbol(name, _symbol(name))
+        for name, address in (known or {}).items():
+            builder.import_symbol(name, address)
         wanted = list(entries)
         for name in wanted:
             builder.export_symbol(name)

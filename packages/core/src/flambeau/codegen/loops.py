@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from flambeau.codegen.text import Code, Module, memory_type, scalar_type, splat,
 from flambeau.codegen.value import F64, V, fold
 
 _CASCADE = 128  # float sums add this many vectors, then add the partial sums: the rounding error stays small in long sums
+_LARGE = 1 << 19  # elements times operations from which a kernel is worth several threads (some 50 microseconds)
+_SHARES = 16  # how many shares a large kernel is cut into, whatever the number of threads
 NAME = "@kernel"  # replaced by a name made from the content
 
 
@@ -31,6 +34,12 @@ class Kernel:
     reads: dict[Buffer, set[Buffer]] = field(default_factory=dict)  # each buffer read: the written ones that may take its memory
     writes: list[Buffer] = field(default_factory=list)
     scratch: list[Buffer] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)  # for each buffer: bytes from its start to the address that is given (none: 0)
+    extent: tuple[int, int] | None = None  # the part of its outermost loop that a kernel for several threads is to do
+
+    def shares(self, count: int, share: int) -> list[Kernel]:
+        """The kernel cut along its outermost loop of `count` rounds, `share` rounds each."""
+        return [replace(self, extent=(at, min(at + share, count))) for at in range(0, count, share)]
 
 
 @dataclass(frozen=True)
@@ -57,24 +66,38 @@ class Writer:
         self.lanes, self.unroll = _shape_of_work(form, target)
 
     # -- the whole ------------------------------------------------------------------------------------------------------------------------
-    def write(self) -> Kernel:
-        """The kernel."""
+    def write(self) -> list[Kernel]:
+        """The kernel; a large one in shares that can run side by side."""
         form = self.form
         kept = [i for i in range(len(form.sizes)) if i not in form.reduced and i != form.lane]
-        with self._nest(kept):
-            if form.lane in form.reduced:
+        across = form.lane in form.reduced
+        rounds = form.sizes[kept[0]] if kept else 0 if across else form.sizes[form.lane] // (self.lanes * self.unroll)
+        shared = rounds > 1 and prod(form.sizes) * max(len(form.group.nodes), 4) >= _LARGE
+        with self._outermost(kept, shared):
+            if across:
                 self._phases([Unit("", 0)])
             else:
-                for units in self._blocks(form.sizes[form.lane]):
+                for units in self._blocks(form.sizes[form.lane], shared and not kept):
                     self._phases(units)
         parameters = [f"ptr {p}" for p in self.buffers.values()] + [f"double {s}" for s in self.scalars.values()]
-        self.module.functions["kernel"] = self.code.function(NAME[1:], parameters)
+        self.module.functions["kernel"] = self.code.function(NAME[1:], parameters + (["i64 %begin", "i64 %end"] if shared else []))
         text = self.module.render(8 * self.target.bytes)
         name = f"k{digest(text)[:24]}"
         kernel = Kernel(text.replace(f"{NAME}(", f"@{name}("), name, list(self.buffers), list(self.scalars), list(self.module.imports))
         kernel.writes = [p.buffer for _, p in form.stores]
         kernel.reads = _reads(form)
-        return kernel
+        return kernel.shares(rounds, -(-rounds // _SHARES)) if shared else [kernel]
+
+    @contextmanager
+    def _outermost(self, kept: list[int], shared: bool) -> Iterator[None]:
+        if not (shared and kept):
+            with self._nest(kept):
+                yield
+            return
+        with self.code.span("%end", start="%begin") as at:
+            self.index[kept[0]] = at
+            with self._nest(kept[1:]):
+                yield
 
     @contextmanager
     def _nest(self, axes: list[int]) -> Iterator[None]:
@@ -87,9 +110,18 @@ class Writer:
             with self._nest(axes[1:]):
                 yield
 
-    def _blocks(self, count: int) -> Iterator[list[Unit]]:
-        """Cover an axis with vectors: a loop over blocks of several, then the rest in one piece."""
+    def _blocks(self, count: int, shared: bool) -> Iterator[list[Unit]]:
+        """Cover an axis with vectors: a loop over blocks of several, then the rest in one piece (which the last share does)."""
         block = self.lanes * self.unroll
+        if shared:
+            with self.code.span("%end", start="%begin") as number:
+                at = self.code.let(f"mul nuw nsw i64 {number}, {block}")
+                yield [Unit(self._plus(at, u * self.lanes), self.lanes) for u in range(self.unroll)]
+            if self._rest(count):
+                last = self.code.let(f"icmp eq i64 %end, {count // block}")
+                with self.code.span(self.code.let(f"zext i1 {last} to i64")):
+                    yield self._rest(count)
+            return
         if count >= block:
             with self.code.loop(count // block, step=block) as at:
                 yield [Unit(self._plus(at, u * self.lanes), self.lanes) for u in range(self.unroll)]

@@ -17,6 +17,7 @@ from flambeau.codegen.llvm import Library
 from flambeau.codegen.loops import Kernel
 from flambeau.codegen.memory import ALIGN
 from flambeau.codegen.nodes import Access, Buffer, Node, Parameter
+from flambeau.codegen.pool import pool
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph
 
@@ -26,11 +27,12 @@ _FREE_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # lets other Python thread
 
 @dataclass(eq=False)
 class Segment:
-    """Kernels that run in one native call."""
+    """Steps that run in one native call, each of one kernel or of several side by side."""
 
-    kernels: list[Kernel]
+    steps: list[list[Kernel]]
     name: str = ""
     address: int = 0
+    threads: bool = False  # whether the program uses the pool
 
 
 class Program:
@@ -86,6 +88,9 @@ class Call:
         self._block = np.zeros(Block.FIRST + len(program.block.slots), np.uint64)
         self._block[Block.ARENA] = program.arena.ctypes.data
         self._block[Block.NUMBERS] = self._numbers.ctypes.data
+        if any(isinstance(s, Segment) and s.threads for s in program.segments):
+            pool().start()
+            self._block[Block.POOL] = pool().address
         self._arrays: dict[Buffer, np.ndarray] = {}
         for i, array in enumerate(arrays):
             self.set(i, array)
