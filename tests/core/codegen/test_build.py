@@ -42,7 +42,7 @@ def adam_step(batch: int, sizes: tuple[int, ...]) -> tuple[Graph, list[np.ndarra
         return outputs
 
     outputs, capture = traced(step)
-    capture.graph.results = [capture.read(o._a) for o in outputs]
+    capture.graph.results = [capture.read(o) for o in outputs]
     position = {id(a): i for i, a in enumerate(capture.outside)}
     owners = [t for triple in zip(params, m, v, strict=True) for t in triple]
     return capture.graph, [np.array(a) for a in capture.outside], {j: position[id(t._a)] for j, t in enumerate(owners)}
