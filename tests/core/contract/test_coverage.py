@@ -15,15 +15,18 @@ from tests.core.contract.tables_all import ALL
 
 # Random numbers are tested by their own suites: moments and streams in test_generator.py, tests/core/distributions and tests/parity.
 RANDOM = """
-bernoulli binomial get_rng_state initial_seed manual_seed multinomial normal poisson rand rand_like randint randint_like randn randn_like randperm
-seed set_rng_state
+bernoulli binomial get_rng_state initial_seed manual_seed multinomial normal poisson rand rand_like randint randint_like randn randn_like
+randperm seed set_rng_state
 dropout dropout1d dropout2d dropout3d dropout_ alpha_dropout alpha_dropout_ feature_alpha_dropout feature_alpha_dropout_ feature_dropout
 feature_dropout_ gumbel_softmax
 """.split()
 # Not operations on tensors, or the attributes mT and T (cases Tensor.mT, Tensor.H and permute).
 OTHER = """
-Generator ValuesIndices default_generator _assert broadcast_shapes typename set_printoptions from_dlpack get_default_device set_default_device get
-list range matrix_transpose reversed_axes
+Generator ValuesIndices default_generator _assert broadcast_shapes typename matrix_transpose reversed_axes
+""".split()
+CREATION = """
+arange as_tensor asarray empty empty_like eye from_numpy full full_like linspace logspace ones ones_like range scalar_tensor tensor zeros
+zeros_like
 """.split()
 
 
@@ -32,8 +35,7 @@ def public_names():
     for module in pkgutil.iter_modules(flambeau.ops.__path__):
         names = getattr(importlib.import_module(f"flambeau.ops.{module.name}"), "__all__", ())
         yield from (name for name in names if hasattr(fb, name))
-    for name in "arange as_tensor asarray empty empty_like eye from_numpy full full_like linspace logspace ones ones_like scalar_tensor tensor zeros zeros_like".split():
-        yield name
+    yield from CREATION
     for space in ("nn.functional", "linalg", "fft", "special"):
         for name, value in vars(attrgetter(space)(fb)).items():
             if not name.startswith("_") and inspect.isfunction(value):

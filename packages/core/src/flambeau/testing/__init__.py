@@ -11,13 +11,21 @@
 from __future__ import annotations
 
 from flambeau.testing.compare import assert_close
+from flambeau.testing.dataset_case import DatasetCase
+from flambeau.testing.layer_case import LayerCase
 from flambeau.testing.make import make_tensor
+from flambeau.testing.model_case import ModelCase
 from flambeau.testing.op_case import OpCase
+from flambeau.testing.optimizer_case import OptimizerCase
 from flambeau.testing.runner import check, checks_of, run
 from flambeau.testing.sample import Sample, Spec, bools, complexes, floats, ints, sample
 
 __all__ = [
+    "DatasetCase",
+    "LayerCase",
+    "ModelCase",
     "OpCase",
+    "OptimizerCase",
     "Sample",
     "Spec",
     "assert_close",

@@ -123,7 +123,7 @@ def _compare_elements(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, eq
             difference = np.abs(x.astype(np.float64) - y.astype(np.float64))
         else:
             difference = np.abs(x - y)
-            good = np.asarray((x == y) | (difference <= atol + rtol * np.abs(y)))
+            good = np.asarray((x == y) | (np.isfinite(difference) & (difference <= atol + rtol * np.abs(y))))  # inf is close to inf only
             if equal_nan:
                 good = good | (np.isnan(x) & np.isnan(y))
         if good.all():

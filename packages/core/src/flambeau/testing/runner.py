@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from flambeau.base.errors import ArgumentTypeError, explain, missing_extra
@@ -25,7 +26,7 @@ def _op_checks(case: OpCase, device: str) -> list[tuple[str, Callable[[], None]]
         "errors": bool(case.errors),
     }
     names = [name for name, on in wanted.items() if on and name not in case.skip]
-    return [(name, lambda name=name: getattr(op_checks, name)(case)) for name in names]  # type: ignore[misc]
+    return [(name, partial(getattr(op_checks, name), case)) for name in names]
 
 
 def checks_of(case: Any, device: str = "cpu") -> list[tuple[str, Callable[[], None]]]:
@@ -33,7 +34,8 @@ def checks_of(case: Any, device: str = "cpu") -> list[tuple[str, Callable[[], No
     if isinstance(case, OpCase):
         return _op_checks(case, device)
     if hasattr(case, "checks"):
-        return case.checks(device)
+        listed: list[tuple[str, Callable[[], None]]] = case.checks(device)
+        return listed
     raise ArgumentTypeError(explain("check", expected="an OpCase, LayerCase, ModelCase, OptimizerCase or DatasetCase", got=repr(case)))
 
 

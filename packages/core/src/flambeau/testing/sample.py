@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,13 +82,6 @@ class Sample:
         given = iter(values)
         args, kwargs = tree.unflatten(spec, [next(given) if isinstance(leaf, Spec) else leaf for leaf in leaves])
         return args, kwargs
-
-    def without_grad(self, *positions: int) -> Sample:
-        """The same with those tensors taken as constants."""
-        marked = iter(range(len(self.specs)))
-        leaves, spec = tree.flatten((self.args, self.kwargs))
-        changed = [replace(x, grad=x.grad and next(marked) not in positions) if isinstance(x, Spec) else x for x in leaves]
-        return Sample(*tree.unflatten(spec, changed))
 
 
 def sample(*args: Any, **kwargs: Any) -> Sample:
