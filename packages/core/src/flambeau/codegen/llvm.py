@@ -151,7 +151,12 @@ class Library:
     """
 
     def __init__(
-        self, objects: Iterable[bytes], entries: Iterable[str], target: Target, symbols: Iterable[str] = (), known: Mapping[str, int] | None = None
+        self,
+        objects: Iterable[bytes],
+        entries: Iterable[str],
+        target: Target,
+        symbols: Iterable[str] = (),
+        known: Mapping[str, int] | None = None,
     ) -> None:
         builder = _binding().JITLibraryBuilder()
         for image in objects:
