@@ -23,8 +23,7 @@ from flambeau.codegen import llvm
 from flambeau.codegen.cache import object_code
 
 # Words of the pool's memory, each on cache lines of its own: the generation (what sleepers wait for), the job (bits 0-31: workers in it,
-# bit
-# 32: open, above: its number), the next index, what to do (function, argument, count), whether a job runs, sleepers, and whether to quit.
+# bit 32: open, above: its number), the next index, what to do (function, argument, count), whether a job runs, sleepers, whether to quit.
 GENERATION, JOB, NEXT, WORK, BUSY, SLEEPERS, QUIT = (16 * i for i in range(7))
 
 _TEXT = """
