@@ -11,7 +11,7 @@ import numpy as np
 from flambeau.codegen import expr
 from flambeau.codegen.decompose import DECOMPOSED
 from flambeau.codegen.layout import Ints, Layout
-from flambeau.codegen.matmul import readable
+from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
 from flambeau.codegen.value import BOOL
 from flambeau.graph.ir import Graph, Op, Scalar, Value
@@ -314,7 +314,15 @@ def _matmul(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -
     v = op.outputs[0]
     if v.dtype not in (np.dtype("f4"), np.dtype("f8")):
         return None
-    lead = v.shape[:-2]
+    lead, (m, n) = v.shape[:-2], v.shape[-2:]
+    if is_thin(m, n):
+        x, y = (low._memory(h) for h in handles)
+        rows = Access(x.buffer, x.layout.slice((..., None, slice(None))))
+        columns = Access(
+            y.buffer,
+            y.layout.permute((*range(len(y.shape) - 2), len(y.shape) - 1, len(y.shape) - 2)).slice((..., None, slice(None), slice(None))),
+        )
+        return low.reduce("sum", low.map("mul", rows, columns), (-1,), keepdim=False)
     operands = []
     for h in handles:
         x = low._memory(h)

@@ -21,9 +21,11 @@ from flambeau.codegen.packing import write_copy, write_transpose
 from flambeau.codegen.text import Code, Module, scalar_type
 from flambeau.codegen.tile import Tile, shape_of_tile, write_tile
 
-_L1, _L2 = 32 << 10, 512 << 10  # bytes of cache that blocks are sized for; most processors have them or more
+_L2 = 512 << 10  # bytes of cache that blocks are sized for; most processors have it or more
 _LARGE = 1 << 21  # multiplications from which a product is worth several threads
+_CUT = 32 << 10  # elements of an operand from which the summed axis is cut into blocks
 _STEPS = 256  # of the summed axis in a block
+_THIN = 2  # rows or columns of a result up to which a product is a map and a reduction
 _PAD = 16  # elements between rows of a packed A, so that rows do not fall on the same cache lines
 
 
@@ -38,6 +40,7 @@ class Sizes:
     b: tuple[int, int]
     batches: tuple[tuple[int, int, int], ...]
     c: int  # the distance between rows of C
+    steps: int  # how much of k a block has: that of the whole product in its parts too, because it decides the order of summation
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ def readable(x: Access) -> bool:
     """Whether a product can read an operand where it lies: one of its last two axes is contiguous."""
     rows, columns = x.layout.strides[-2:]
     return columns == 1 or rows == 1 or x.shape[-1] == 1 or x.shape[-2] == 1
+
+
+def is_thin(m: int, n: int) -> bool:
+    """Whether a product is better a sum of products, which reads each operand where it lies and fuses with what follows."""
+    return min(m, n) <= _THIN
 
 
 def write_matmul(node: Node, target: Target) -> list[Kernel]:
@@ -106,7 +114,8 @@ def _sizes(a: Layout, b: Layout) -> Sizes:
         if flat is not None and (flat.strides[1] in (0, 1) or flat.strides[0] == 1):
             a, m, lead = flat, prod(lead) * m, ()
     batches = tuple((size, sa, sb) for size, sa, sb in zip(lead, a.strides, b.strides) if size != 1)
-    return Sizes(m, n, k, (a.strides[-2], a.strides[-1]), (b.strides[-2], b.strides[-1]), batches, n)
+    large = max(m, n) * k > _CUT and k > _STEPS * 3 // 2
+    return Sizes(m, n, k, (a.strides[-2], a.strides[-1]), (b.strides[-2], b.strides[-1]), batches, n, _STEPS if large else k)
 
 
 class _Product:
@@ -120,8 +129,7 @@ class _Product:
         whole_b = sizes.k * sizes.n * item
         self.pack_b = (sizes.b[1] != 1 and sizes.n != 1) or whole_b > _L2 // 2
         self.pack_a = sizes.m * sizes.k * item > _L2 // 4 and sizes.n > self.columns
-        large = self.pack_a or whole_b > _L2
-        self.kc = _STEPS if large and sizes.k > _STEPS * 3 // 2 else sizes.k
+        self.kc = sizes.steps
         rows = max(_L2 // 2 // (self.kc * item) // self.rows, 1) * self.rows
         self.mc = rows if self.pack_a and sizes.m > rows else sizes.m
         columns = max((4 << 20) // (self.kc * item) // self.columns, 1) * self.columns
