@@ -84,7 +84,10 @@ def test_workers_take_part() -> None:
 def test_thousands_of_short_jobs() -> None:
     fb.set_num_threads(4)
     pool().start()
-    text = "define void @count(ptr %a, i64 %i) {\n  %p = getelementptr i64, ptr %a, i64 %i\n  %o = atomicrmw add ptr %p, i64 1 monotonic\n  ret void\n}\n"
+    text = (
+        "define void @count(ptr %a, i64 %i) {\n  %p = getelementptr i64, ptr %a, i64 %i\n"
+        "  %o = atomicrmw add ptr %p, i64 1 monotonic\n  ret void\n}\n"
+    )
     library = llvm.Library([llvm.compile_text(text, llvm.host())], ["count"], llvm.host())
     parfor = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(pool().parfor)
     counts = np.zeros(7, np.int64)

@@ -184,9 +184,10 @@ def _named(name: str) -> Lowering:
     return lambda x: function(name, x)
 
 
-for _name in ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "sin", "cos"):
-    _table[_name] = ("f", _named(_name))
-for _name in ("exp2", "log2", "log10", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erfc", "lgamma"):
+ELEMENTARY = frozenset(
+    "exp expm1 log log1p tanh sigmoid erf sin cos exp2 log2 log10 tan asin acos atan sinh cosh asinh acosh atanh erfc lgamma".split()
+)
+for _name in ELEMENTARY:
     _table[_name] = ("f", _named(_name))
 for _name in ("atan2", "hypot"):
     _table[_name] = ("f", library(_name))

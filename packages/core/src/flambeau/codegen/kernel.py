@@ -8,10 +8,14 @@ phase: softmax is three phases, from the same few cache lines. `loops.py` writes
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
+from flambeau.codegen.expr import ELEMENTARY
 from flambeau.codegen.fuse import Group, over_space
 from flambeau.codegen.layout import Ints, Layout, row_major
 from flambeau.codegen.nodes import Access, Buffer, Node
+
+_MOST_KEPT = 1 << 16  # elements of scratch for values kept between phases: more would not stay in the near caches
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Form:
     lane: int
     phase: dict[Node, int] = field(default_factory=dict)
     ready: dict[Node, int] = field(default_factory=dict)
+    kept: dict[Node, Place] = field(default_factory=dict)  # where values are put down in their phase, to be read again in later ones
 
     def place(self, access: Access, row: bool) -> Place:
         """Where an operand of a full-level (or row-level) node lies."""
@@ -69,6 +74,7 @@ def form_of(group: Group, stored: list[Node], region: Layout | None = None) -> F
     full = [places[k] for k in places if not k[2]] + 2 * [p for n, p in stores if n not in group.rows]
     form = Form(group, stores, places, sizes, frozenset(reduced), _lane(sizes, full or [p for _, p in stores]))
     _set_phases(form)
+    _keep(form)
     return form
 
 
@@ -116,3 +122,50 @@ def _set_phases(form: Form) -> None:
             form.ready[node] = start
         else:
             form.phase[node] = start
+
+
+def _keep(form: Form) -> None:
+    """Decide which values of an earlier phase are kept for a later one: those that take an elementary function to compute again.
+
+    They go to scratch memory as long as what one round of the outer loops covers, or, where they are stored anyway, are read back.
+    """
+    lane = [] if form.lane in form.reduced else [form.lane]
+    inner = [*sorted(form.reduced), *lane]
+    shape = tuple(form.sizes[i] for i in inner)
+    stored = dict(form.stores)
+    for phase in range(1, form.phases):
+        roots = [n for n, _ in form.stores if form.phase.get(n) == phase]
+        roots += [m for n in form.group.nodes if n.kind == "reduce" and form.ready[n] == phase + 1 for m in _full_operands(form, n)]
+        for node in _again(form, roots, phase):
+            if node in stored:
+                form.kept[node] = stored[node]
+            elif prod(shape) <= _MOST_KEPT:
+                strides = dict(zip(inner, row_major(shape)))
+                scratch = Buffer(shape, node.outputs[0].dtype)
+                form.kept.setdefault(node, Place(scratch, tuple(strides.get(i, 0) for i in range(len(form.sizes))), 0))
+
+
+def _again(form: Form, roots: list[Node], phase: int) -> list[Node]:
+    """The values of earlier phases that this phase would compute again, if that is expensive: the last one of each chain."""
+    found: dict[Node, None] = {}
+    seen: set[Node] = set()
+    todo = list(roots)
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if form.phase[node] < phase and _is_expensive(form, node):
+            found[node] = None
+        else:
+            todo += _full_operands(form, node)
+    return list(found)
+
+
+def _full_operands(form: Form, node: Node) -> list[Node]:
+    """The full-level members that a node reads."""
+    return [a.buffer.node for a in node.accesses() if a.buffer.node in form.phase]
+
+
+def _is_expensive(form: Form, node: Node) -> bool:
+    return node.name in ELEMENTARY or any(_is_expensive(form, m) for m in _full_operands(form, node))

@@ -39,7 +39,12 @@ class Kernel:
 
     def shares(self, count: int, share: int) -> list[Kernel]:
         """The kernel cut along its outermost loop of `count` rounds, `share` rounds each."""
-        return [replace(self, extent=(at, min(at + share, count))) for at in range(0, count, share)]
+        kernels = []
+        for at in range(0, count, share):
+            own = {b: Buffer(b.shape, b.dtype) for b in self.scratch}  # scratch memory is not shared
+            buffers = [own.get(b, b) for b in self.buffers]
+            kernels.append(replace(self, extent=(at, min(at + share, count)), buffers=buffers, scratch=list(own.values())))
+        return kernels
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Writer:
         self.row_values: dict[tuple[Node, int], V] = {}
         self.memo: dict[tuple[Node, int], V] = {}
         self.lanes, self.unroll = _shape_of_work(form, target)
+        self.phase = 0
 
     # -- the whole ------------------------------------------------------------------------------------------------------------------------
     def write(self) -> list[Kernel]:
@@ -86,6 +92,8 @@ class Writer:
         kernel = Kernel(text.replace(f"{NAME}(", f"@{name}("), name, list(self.buffers), list(self.scalars), list(self.module.imports))
         kernel.writes = [p.buffer for _, p in form.stores]
         kernel.reads = _reads(form)
+        written = {p.buffer for _, p in form.stores}
+        kernel.scratch = [p.buffer for p in form.kept.values() if p.buffer not in written]
         return kernel.shares(rounds, -(-rounds // _SHARES)) if shared else [kernel]
 
     @contextmanager
@@ -138,6 +146,7 @@ class Writer:
     def _phases(self, units: list[Unit]) -> None:
         self.row_values.clear()
         for phase in range(self.form.phases + 1):
+            self.phase = phase
             self._rows(phase, units)
             reduces = [n for n in self.form.group.nodes if n.kind == "reduce" and self.form.ready[n] == phase + 1]
             stores = [(n, p) for n, p in self.form.stores if self.form.phase.get(n) == phase]
@@ -210,7 +219,9 @@ class Writer:
         """All of one vector: every value first, then the stores, so that a result may take the memory of an operand."""
         self.memo.clear()
         self.index[self.form.lane] = unit.at
-        values = [(n, p, self._value(n, u, unit)) for n, p in stores]
+        put = {p: n for n, p in self.form.kept.items() if self.form.phase[n] == self.phase}
+        put.update((p, n) for n, p in stores)
+        values = [(n, p, self._value(n, u, unit)) for p, n in put.items()]
         for n, slot in reduces:
             total = expr.COMBINE[n.name](self._load_slot(n, slot, unit.lanes), self._operand(n.operands[0], u, unit, n))
             self.code.do(f"store {total.type} {total.text}, ptr {slot}")
@@ -251,6 +262,8 @@ class Writer:
     # -- values ---------------------------------------------------------------------------------------------------------------------------
     def _value(self, node: Node, u: int, unit: Unit) -> V:
         """A full-level node for one vector."""
+        if (node, u) not in self.memo and node in self.form.kept and self.form.phase[node] < self.phase:
+            self.memo[node, u] = self._load(self.form.kept[node], unit)
         if (node, u) not in self.memo:
             self.memo[node, u] = self._apply(node, [self._operand(x, u, unit, node) for x in node.operands])
         return self.memo[node, u]

@@ -26,9 +26,9 @@ from flambeau.codegen.cache import object_code
 # bit 32: open, above: its number), the next index, what to do (function, argument, count), whether a job runs, sleepers, whether to quit.
 GENERATION, JOB, NEXT, WORK, BUSY, SLEEPERS, QUIT = (16 * i for i in range(7))
 
+_HAS_WORKERS = sys.platform == "linux"
 _TEXT = """
-declare i64 @syscall(i64, ...)
-{pause_declaration}
+{declarations}
 define internal void @drain(ptr %pool) noinline {{
 entry:
   %nextp = getelementptr i64, ptr %pool, i64 {NEXT}
@@ -70,7 +70,7 @@ idle:
   br i1 %spinning, label %spin, label %sleep
 sleep:
   %s0 = atomicrmw add ptr %sleepp, i64 1 seq_cst
-  %r = call i64 (i64, ...) @syscall(i64 {futex}, ptr %pool, i64 128, i32 %seen, ptr null, ptr null, i32 0)
+  {sleep}
   %s1 = atomicrmw sub ptr %sleepp, i64 1 seq_cst
   %g2 = load atomic i32, ptr %pool acquire, align 64
   %changed2 = icmp ne i32 %g2, %seen
@@ -136,7 +136,7 @@ post:
   %any = icmp ne i64 %s, 0
   br i1 %any, label %wake, label %work
 wake:
-  %r = call i64 (i64, ...) @syscall(i64 {futex}, ptr %pool, i64 129, i32 2147483647, ptr null, ptr null, i32 0)
+  {wake}
   br label %work
 work:
   call void @drain(ptr %pool)
@@ -163,10 +163,14 @@ def text(target: llvm.Target) -> str:
     """The pool's module for a target."""
     x86 = target.triple.startswith(("x86_64", "amd64"))
     words = {k: v for k, v in globals().items() if k in ("GENERATION", "JOB", "NEXT", "WORK", "BUSY", "SLEEPERS", "QUIT")}
+    call = f"%r = call i64 (i64, ...) @syscall(i64 {_futex(target)}, ptr %pool, i64"
     return _TEXT.format(
-        pause_declaration="declare void @llvm.x86.sse2.pause()" if x86 else "",
+        declarations="\n".join(
+            ["declare i64 @syscall(i64, ...)"] * _HAS_WORKERS + ["declare void @llvm.x86.sse2.pause()"] * x86,
+        ),
         pause="call void @llvm.x86.sse2.pause()" if x86 else "fence seq_cst",
-        futex=_futex(target),
+        sleep=f"{call} 128, i32 %seen, ptr null, ptr null, i32 0)" if _HAS_WORKERS else "",
+        wake=f"{call} 129, i32 2147483647, ptr null, ptr null, i32 0)" if _HAS_WORKERS else "",
         **words,
     )
 
@@ -180,13 +184,13 @@ class Pool:
     """The workers of this process; `address` is what `parfor` takes."""
 
     def __init__(self) -> None:
-        self.memory = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if sys.platform == "linux" else bytearray(4096)
+        self.memory = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if _HAS_WORKERS else bytearray(4096)
         self.words = np.frombuffer(self.memory, np.int64)
         self.address = self.words.ctypes.data
         self.threads: list[ctypes.c_ulong] = []
         self.lock = threading.Lock()
         target = llvm.host()
-        self.library = llvm.Library([object_code(text(target), target)], ["worker", "parfor"], target, ["syscall"])
+        self.library = llvm.Library([object_code(text(target), target)], ["worker", "parfor"], target, ["syscall"] * _HAS_WORKERS)
         self.parfor = self.library.addresses["parfor"]
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
@@ -195,7 +199,7 @@ class Pool:
     def start(self) -> None:
         """Have as many threads as `flambeau.set_num_threads` says, counting the caller."""
         wanted = get_num_threads() - 1
-        if sys.platform != "linux" or len(self.threads) == wanted:
+        if not _HAS_WORKERS or len(self.threads) == wanted:
             return
         with self.lock:
             if wanted < len(self.threads):
