@@ -21,8 +21,7 @@ from flambeau.codegen.pool import pool
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph
 
-_CALL = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-_FREE_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # lets other Python threads run meanwhile
+_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # other Python threads may run meanwhile
 
 
 @dataclass(eq=False)
@@ -135,7 +134,7 @@ class Call:
         self._block[self.program.block.slots[buffer]] = array.ctypes.data
 
     def _native(self, segment: Segment) -> Callable[[], Any]:
-        function, address = _FREE_CALL(segment.address), ctypes.c_void_p(self._block.ctypes.data)
+        function, address = _CALL(segment.address), ctypes.c_void_p(self._block.ctypes.data)
         return lambda: function(address)
 
 
