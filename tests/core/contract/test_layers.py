@@ -56,8 +56,7 @@ CASES = [
 ]
 ONE_GROUP = {"groups": "it takes one group, as in PyTorch", "absent_gradients": "it treats all parameters as one vector"}
 CASES.append(OptimizerCase("LBFGS", lambda p: optim.LBFGS(p, lr=0.5), closure=True, steps=5, skip=ONE_GROUP))
-MATRICES = dict.fromkeys(("descent", "resumption", "absent_gradients", "groups", "clearing", "closures"), "it takes matrices only")
-CASES.append(OptimizerCase("Muon", lambda p: optim.Muon(p, lr=0.1), skip=MATRICES))
+CASES.append(OptimizerCase("Muon", lambda p: optim.Muon(p, lr=0.1), vectors=False))
 test_optimizer = run(CASES)
 
 

@@ -24,6 +24,7 @@ class OptimizerCase:
         make: builds it for parameters (or parameter groups).
         steps, lowers: within so many steps it brings the loss of a small quadratic problem below that fraction of its start.
         closure: whether `step` needs a function that computes the loss.
+        vectors: whether it takes parameters that are no matrices.
         errors: bad hyper-parameters, as (function without arguments, exception type, pattern of its message).
         skip: names of checks that make no sense for it, each with the reason.
 
@@ -37,6 +38,7 @@ class OptimizerCase:
     steps: int = 60
     lowers: float = 0.5
     closure: bool = False
+    vectors: bool = True
     errors: Sequence[tuple[Callable[[], Any], type[BaseException], str]] = ()
     skip: dict[str, str] = field(default_factory=dict)
 
@@ -49,7 +51,10 @@ class OptimizerCase:
 
     # -- the problem ----------------------------------------------------------------------------------------------------------------------
     def _parameters(self, device: Any = "cpu") -> list[Any]:
-        return [Parameter(zeros(2, 3, device=device)), Parameter(zeros(3, device=device) + 0.5)]
+        return [Parameter(zeros(2, 3, device=device)), Parameter(zeros(*self._second(), device=device) + 0.5)]
+
+    def _second(self) -> tuple[int, ...]:
+        return (3,) if self.vectors else (1, 3)
 
     def _loss(self, parameters: list[Any]) -> Any:
         matrix, vector = parameters
@@ -95,7 +100,7 @@ class OptimizerCase:
 
     def absent_gradients(self) -> None:
         """A parameter without a gradient stays as it is."""
-        used, unused = Parameter(zeros(2) + 1), Parameter(zeros(2) + 1)
+        used, unused = (Parameter(zeros(*self._second()) + 1) for _ in range(2))
         optimizer = self.make([used, unused])
 
         def evaluate() -> Any:
@@ -105,7 +110,7 @@ class OptimizerCase:
             return loss
 
         optimizer.step(evaluate) if self.closure else (evaluate(), optimizer.step())
-        assert_close(unused.detach(), zeros(2) + 1, rtol=0, atol=0)
+        assert_close(unused.detach(), zeros(*self._second()) + 1, rtol=0, atol=0)
         assert not bool((used.detach() == 1).all()), "a parameter with a gradient was not changed"
 
     def groups(self) -> None:
@@ -115,7 +120,7 @@ class OptimizerCase:
         optimizer.add_param_group({"params": [second], "lr": 0.0})
         assert len(optimizer.param_groups) == 2
         self._step(optimizer, [first, second])
-        assert_close(second.detach(), zeros(3) + 0.5, rtol=0, atol=0, msg=lambda m: f"a group with lr=0 was changed: {m}")
+        assert_close(second.detach(), zeros(*self._second()) + 0.5, rtol=0, atol=0, msg=lambda m: f"a group with lr=0 was changed: {m}")
         assert not bool((first.detach() == 0).all())
 
     def clearing(self) -> None:
