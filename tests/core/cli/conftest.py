@@ -9,7 +9,7 @@ from flambeau.base import config, hooks, registry
 from flambeau.base.registry import KINDS, Registry
 from flambeau.plugins import manager as plugin_manager
 from flambeau.plugins.manager import PluginManager
-from tests.core.plugins.support import install
+from tests.core.plugins.support import install, see_only
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -66,6 +66,7 @@ def site(tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
+    see_only(monkeypatch, folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_REGISTRIES", {kind: Registry(kind) for kind in KINDS})
     install(folder, "hello", PLUGIN, version="1.2", module="cli_fake_plugin")

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 _numbers = itertools.count()
+
+
+def see_only(monkeypatch: Any, folder: Path) -> None:
+    """Let only what is installed in a folder count as installed, whatever the environment has."""
+    distributions = metadata.distributions
+
+    def entry_points(*, group: str) -> list[Any]:
+        return [e for d in distributions(path=[str(folder)]) for e in d.entry_points if e.group == group]
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
 
 
 def install(

@@ -11,7 +11,7 @@ from flambeau.base import config, hooks, registry
 from flambeau.base.errors import NameNotFound, PluginError
 from flambeau.base.registry import KINDS, Registry
 from flambeau.plugins import Check, PluginManager, PluginWarning, Register
-from tests.core.plugins.support import install
+from tests.core.plugins.support import install, see_only
 
 GOOD = """
     from flambeau.plugins import hookimpl
@@ -29,6 +29,7 @@ def site(tmp_path, monkeypatch):
     for name in config.environment():
         monkeypatch.delenv(name)
     monkeypatch.syspath_prepend(str(tmp_path))
+    see_only(monkeypatch, tmp_path)
     monkeypatch.setattr(registry, "_REGISTRIES", {kind: Registry(kind) for kind in KINDS})
     before = hooks.install(None)
     yield tmp_path
