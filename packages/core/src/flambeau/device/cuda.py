@@ -85,7 +85,7 @@ def load() -> CudaBackend:
     try:
         cupy = importlib.import_module("cupy")
     except ImportError:
-        raise missing_extra("device 'cuda'", "cupy", "flambeau[cuda13]") from None
+        raise missing_extra("device 'cuda'", "cupy", 'flambeau[cuda13]" or "flambeau[cuda12]') from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
