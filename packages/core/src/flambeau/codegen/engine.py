@@ -20,24 +20,25 @@ class Native:
         donated = program.donated()
         held: list[Any] = program.implicit
         contiguous = {j: i for j, i in donated.items() if held[i].flags.c_contiguous}
-        self.graph = program.graph
-        results = [held[contiguous[j]] if j in contiguous else None for j in range(len(self.graph.results))]
-        self.shapes = [v.shape for v in self.graph.results]
+        results = [held[contiguous[j]] if j in contiguous else None for j in range(len(program.graph.results))]
         self.copied = [at for kind, at in program.returned if kind == "result"]
-        arrays = [a if a is not None else _blank(v) for a, v in zip(program.implicit, self.graph.inputs, strict=True)]
-        self.call = build(self.graph, contiguous).bind(arrays, results)
+        arrays = [a if a is not None else _blank(v) for a, v in zip(program.implicit, program.graph.inputs, strict=True)]
+        self.call = build(program.graph, contiguous).bind(arrays, results)
+        self.names = [scalar.name for scalar in program.graph.scalars]
+        self.results = [r.reshape(v.shape) for r, v in zip(self.call.results, program.graph.results)]
         self.strided = [(k, a) for k, a in enumerate(program.implicit) if a is not None and not a.flags.c_contiguous]
 
-    def run(self, given: list[tuple[int, Any]], scalars: dict[Any, float]) -> list[Any]:
+    def run(self, given: list[tuple[int, Any]], tables: list[Any]) -> list[Any]:
         """One call."""
         call = self.call
         for k, array in given:
             call.set(k, array)
         for k, array in self.strided:
             call.set(k, array)
-        for at, scalar in enumerate(self.graph.scalars):
-            call.scalars[at] = scalars[scalar.name]
-        results = [r.reshape(shape) for r, shape in zip(call(), self.shapes)]
+        if self.names:
+            call.scalars[:] = [tables[t][i][name] for t, i, name in self.names]
+        call()
+        results = self.results.copy()
         for at in self.copied:
             results[at] = results[at].copy()
         return results

@@ -65,7 +65,7 @@ class Capture(Interceptor):
         self.reads: list[str] = []
         self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
         self.guards: list[Callable[[], bool]] = []
-        self.numbers: list[Callable[[], dict[Any, float]]] = []  # for each optimizer step: computes the numbers of the next
+        self.numbers: list[Callable[[], list[dict[str, float]]]] = []  # for each optimizer step: computes the numbers of the next
 
     # -- the interceptor ------------------------------------------------------------------------------------------------------------------
     def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -194,15 +194,12 @@ class Capture(Interceptor):
         """Numbers that differ from run to run: `compute` gives them as tables; they come back as floats that the graph takes as inputs."""
         tag = len(self.numbers)
 
-        def again() -> dict[Any, float]:
-            return {(tag, i, name): v for i, numbers in enumerate(compute()) for name, v in numbers.items() if type(v) is float}
-
         def marked(i: int, numbers: dict[str, Any]) -> dict[str, Any]:
             return {name: RuntimeNumber(v, Scalar((tag, i, name))) if type(v) is float else v for name, v in numbers.items()}
 
         with intercept(None):
             tables = compute()
-        self.numbers.append(again)
+        self.numbers.append(compute)
         return [marked(i, numbers) for i, numbers in enumerate(tables)]
 
     def touch_grad(self, node: Any, old: Any) -> None:

@@ -105,10 +105,10 @@ class Program:
     def replay(self, leaves: list[Any], engine: Engine) -> Any:
         """Run for these arguments."""
         given = [(k, leaves[i]._a) for k, i in enumerate(self.sources) if i is not None]
-        results = engine.run(given, {s: v for take in self.numbers for s, v in take().items()})
+        results = engine.run(given, [compute() for compute in self.numbers])
         for argument, array, at in self.writes:
             target = array if argument is None else leaves[argument]._a
-            if results[at] is not target:
+            if results[at] is not target and not _same_memory(results[at], target):
                 np.copyto(target, results[at])
             if argument is not None:
                 storage_of(leaves[argument]).version += 1
@@ -127,9 +127,9 @@ class Program:
 class Engine(Protocol):
     """Computes the results of a program's graph."""
 
-    def run(self, given: list[tuple[int, Any]], scalars: dict[Any, float]) -> list[Any]:
-        """The results; `given` are the arrays of arguments with the number of the input that each is for. A result that replaces an
-        implicit input may already be in its memory."""
+    def run(self, given: list[tuple[int, Any]], tables: list[Any]) -> list[Any]:
+        """The results; `given` are the arrays of arguments with the number of the input that each is for. A scalar named (t, i, name) is
+        `tables[t][i][name]`. A result that replaces an implicit input may already be in its memory."""
         ...
 
 
@@ -139,11 +139,18 @@ class Interpreted:
     def __init__(self, program: Program) -> None:
         self.graph, self.arrays = program.graph, list(program.implicit)
 
-    def run(self, given: list[tuple[int, Any]], scalars: dict[Any, float]) -> list[Any]:
+    def run(self, given: list[tuple[int, Any]], tables: list[Any]) -> list[Any]:
         """Operation by operation. Results are copied, since they may be views of inputs."""
+        names = [scalar.name for scalar in self.graph.scalars]
+        scalars = {(t, i, name): tables[t][i][name] for t, i, name in names}
         for k, array in given:
             self.arrays[k] = array
         return [r.copy() for r in interpret(self.graph, self.arrays, scalars)]
+
+
+def _same_memory(result: Any, target: Any) -> bool:
+    """Whether the engine has stored a result where it belongs already."""
+    return result.base is target
 
 
 def _holds(node: Any, grad: Any) -> bool:
