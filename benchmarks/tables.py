@@ -37,6 +37,16 @@ def import_time(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def compiled_step(result: dict[str, Any]) -> list[str]:
+    """A training step eager and compiled."""
+    lines = ["| work | Flambeau, us | PyTorch eager, us | times faster |", "|---|---|---|---|"]
+    for row in result["rows"]:
+        cells = row["work"], f"{row['flambeau us']:.1f}", _number(row["pytorch eager us"]), _number(row["times faster"])
+        lines.append(f"| {' | '.join(cells)} |")
+    title = f"A 4-64-64-2 tanh network, one thread, beside PyTorch {result['pytorch']} in one run (`python -m benchmarks.compiled_step`)"
+    return [title + _where(result), "", *lines]
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
@@ -50,7 +60,7 @@ def _where(result: dict[str, Any]) -> str:
 def text() -> str:
     """All tables."""
     blocks = []
-    for make in (small_ops, import_time):
+    for make in (small_ops, compiled_step, import_time):
         path = RESULTS / f"{make.__name__}.json"
         if path.exists():
             blocks.append("\n".join(make(json.loads(path.read_text(encoding="utf-8")))))
