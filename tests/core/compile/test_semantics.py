@@ -327,3 +327,32 @@ def test_gradients_accumulate_over_calls():
     for i in range(1, 5):
         f(fb.ones(3))
         assert w.grad.tolist() == [i] * 3
+
+
+def test_host_code_that_decides_by_values_runs_uncompiled():
+    """Arguments read directly, draws by probabilities, lengths: what Python made of them must not stay."""
+
+    def by_argument(x, n):
+        return x * n.item()
+
+    def by_probability(x, n):
+        return fb.bernoulli(x.abs().clamp(max=1)) + n
+
+    def by_lengths(x, n):
+        logs = x.reshape(3, 1, 4).log_softmax(-1)
+        return nn.functional.ctc_loss(logs, fb.tensor([[1]]), n.reshape(1) + 1, fb.tensor([1]), reduction="sum")
+
+    for fn in (by_argument, by_probability, by_lengths):
+        compiled = compile(fn)
+        for i in range(4):
+            x = fb.rand(3, 4, generator=fb.Generator().manual_seed(i)).round() if fn is by_probability else fb.ones(3, 4) * i
+            n = fb.tensor(i % 3)
+            fb.manual_seed(i)
+            expected = fn(x, n)
+            fb.manual_seed(i)
+            if i == 1:
+                with pytest.warns(UserWarning, match="runs uncompiled"):
+                    found = compiled(x, n)
+            else:
+                found = compiled(x, n)
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)

@@ -176,9 +176,8 @@ class Capture(Interceptor):
         self.held[id(array)] = (array, new, memory.version)
 
     def observe(self, x: Any, how: str) -> None:
-        """A value leaves for Python (`item()`, `bool()`, `numpy()`)."""
-        if id(x._a) in self.held or id(self._home(x)) in self.memories:
-            self.reads.append(f"{how} of a tensor of shape {tuple(x._a.shape)} at {_user_line()}")
+        """A value leaves for Python (`item()`, `bool()`, `numpy()`): what Python makes of it would stay as it is now."""
+        self.reads.append(f"{how} of a tensor of shape {tuple(x._a.shape)} at {_user_line()}")
 
     def is_outside(self, x: Any) -> bool:
         """Whether a tensor's memory was there before."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
-from flambeau.device.base import executors
 from flambeau.ops.pointwise import where
 from flambeau.ops.promotion import to_dtype
+from flambeau.primitives.bind import host_values
 from flambeau.primitives.ctc import ctc
 from flambeau.primitives.movement import reshape
 from flambeau.tensor.creation import as_tensor
@@ -18,7 +18,7 @@ from flambeau.tensor.tensor import Tensor
 
 def _numbers(name: str, value: Any, count: int, most: int) -> np.ndarray:
     """Lengths on the host: int64 (count,), each in [0, most]."""
-    array = executors[type(value._a)].to_numpy(value._a) if isinstance(value, Tensor) else np.asarray(value)
+    array = host_values(value, "ctc_loss") if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind not in "iu":
         raise DtypeError(explain("ctc_loss", expected=f"{name} as integers", got=str(array.dtype)))
     array = array.astype(np.int64).reshape(-1)
@@ -51,7 +51,7 @@ def ctc_losses(
     steps, count, classes = x._a.shape
     if not 0 <= blank < classes:
         raise ArgumentError(explain("ctc_loss", expected=f"blank in [0, {classes - 1}]", got=str(blank)))
-    labels = executors[type(targets._a)].to_numpy(targets._a)
+    labels = host_values(targets, "ctc_loss")
     if labels.dtype.kind not in "iu":
         raise DtypeError(explain("ctc_loss", expected="integer targets", got=repr(targets.dtype), hint=".long()"))
     longest = labels.shape[1] if labels.ndim == 2 else labels.size

@@ -15,6 +15,7 @@ from flambeau.base.shapes import sizes_from
 from flambeau.device.base import device as Device
 from flambeau.device.base import executors
 from flambeau.primitives import generator as streams
+from flambeau.primitives.bind import host_values
 from flambeau.primitives.elementwise import gamma_sample
 from flambeau.primitives.movement import expand
 from flambeau.primitives.source import random as row
@@ -223,7 +224,7 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
 
 
 def _values(x: Tensor) -> np.ndarray:
-    found: np.ndarray = executors[type(x._a)].to_numpy(x._a)
+    found: np.ndarray = host_values(x, "a draw by the values")
     return found
 
 

@@ -106,6 +106,13 @@ def type_numbers(arrays: list[Any]) -> None:
         arrays[:] = [a if hasattr(a, "dtype") else d.type(a) for a in arrays]
 
 
+def host_values(x: Any, how: str) -> Any:
+    """The values of a tensor as a NumPy array, for host code that decides by them (`how` says which): an interceptor is told."""
+    if state.interceptor is not None:
+        state.interceptor.observe(x, how)
+    return executors[type(x._a)].to_numpy(x._a)
+
+
 def kernel_error(prim: Any, arrays: list[Any], params: dict[str, Any], error: Exception) -> FlambeauError:
     """Say which operation failed on what, in place of the array library's words alone."""
     shaped = [a for a in arrays if hasattr(a, "shape")]

@@ -15,6 +15,7 @@ from flambeau.base.errors import DeviceError
 from flambeau.base.shapes import reduced
 from flambeau.device.base import executors
 from flambeau.primitives import batching
+from flambeau.primitives.bind import state
 from flambeau.primitives.elementwise import BOOL, add, cast, cj, div, eq, exp, mul, sub, where, zero
 from flambeau.primitives.movement import expand, flip, reshape
 from flambeau.primitives.prim import like, primitive
@@ -222,7 +223,9 @@ def _cumprod_vjp(g: Any, x: Any, out: Any, axis: int) -> Any:
 
 
 def _has_zero(x: Any) -> bool:
-    """Whether an element is 0; inside vmap, in any example. Yes where there are no values to look at."""
+    """Whether an element is 0; inside vmap, in any example. Yes where there are no values to look at, or none that will stay (capture)."""
+    if state.interceptor is not None:
+        return True
     while (inner := getattr(x._a, "value", None)) is not None:
         x = inner
     nought = eq(x, 0)
