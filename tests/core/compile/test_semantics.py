@@ -356,3 +356,14 @@ def test_host_code_that_decides_by_values_runs_uncompiled():
             else:
                 found = compiled(x, n)
             np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)
+
+
+def test_vmap_inside_and_other_devices():
+    agree(lambda x, y: fb.vmap(lambda a, b: (a * b).sum() + fb.sort(a)[0])(x, y), two)
+    agree(lambda x, y: fb.vmap(lambda a: a.mul_(2).cumsum(0))(x.clone()) + y, two)
+    agree(lambda x, y: fb.func.hessian(lambda a: (a**3).sum())(x[0]), two)
+    f = compile(lambda x: x * 2)
+    f(fb.ones(2, device="meta"))
+    with pytest.warns(UserWarning, match="device 'meta'"):
+        f(fb.ones(2, device="meta"))
+    assert f(fb.ones(2, device="meta")).shape == (2,)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import DeviceError, FlambeauError, explain
+from flambeau.device.base import executors
 from flambeau.graph.ir import Graph, Op, Scalar, Value
 from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.elementwise import cast
@@ -69,6 +70,9 @@ class Capture(Interceptor):
 
     # -- the interceptor ------------------------------------------------------------------------------------------------------------------
     def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        for x in inputs:
+            if isinstance(x, Tensorlike) and type(x._a) is not np.ndarray:
+                return self._elsewhere(prim, inputs, params, x)
         values = tuple(self._operand(x) for x in inputs)
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
@@ -86,6 +90,13 @@ class Capture(Interceptor):
         for o, v in zip(outs, op.outputs, strict=True):
             self._hold_result(o, v)
         return out
+
+    def _elsewhere(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any], x: Any) -> Any:
+        """A batch of vmap binds the primitives within, which are captured; other devices are not."""
+        owner = executors[type(x._a)]
+        if owner.priority == 0:
+            self.reads.append(f"a tensor on device {owner.name!r} at {_user_line()}")
+        return execute(prim, inputs, params)
 
     def _home(self, x: Any) -> Any:
         """The array that owns a tensor's memory."""
@@ -151,6 +162,8 @@ class Capture(Interceptor):
     def write(self, x: Any, value: Any) -> None:
         """x is about to be overwritten with `value` (broadcast and converted)."""
         array = x._a
+        if type(array) is not np.ndarray:
+            return
         if value._a.shape != array.shape:
             value = expand(value, shape=array.shape)
         if value._a.dtype != array.dtype:
