@@ -11,14 +11,6 @@ from flambeau.compiler import compile
 from flambeau.graph.capture import CannotCapture
 
 
-@pytest.fixture(params=["native", "interpreted"], autouse=True)
-def how(request, monkeypatch):
-    """Every test runs on machine code and on the interpreter."""
-    if request.param == "interpreted":
-        monkeypatch.setattr("flambeau.codegen.llvm.available", lambda: False)
-    return request.param
-
-
 def agree(fn, make, calls=4):
     """A function does the same compiled: results, arguments afterwards, and what it returns of them."""
     results = []
