@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from flambeau.autograd.modes import mode
 from flambeau.autograd.node import AccumulateGrad, Node, Pick
 from flambeau.base.errors import ArgumentError, DtypeError, GradientError, ShapeError, explain
-from flambeau.primitives.bind import state
+from flambeau.primitives.bind import detached, state
 from flambeau.primitives.elementwise import cast, copy, fill, isnan
 from flambeau.primitives.value import Value
 
@@ -175,7 +175,7 @@ def _root(t: Any, g: Any, op: str) -> tuple[Node, Any]:
         if t._a.dtype.kind == "c":
             hint = "pass a gradient, or .real or .abs() first"
             raise GradientError(explain(op, expected="a real scalar to start from", got="a complex one", hint=hint))
-        return t._node, fill(_plain(t), value=1)
+        return t._node, fill(detached(t), value=1)
     if tuple(g._a.shape) != shape:
         raise ShapeError(explain(op, expected=f"a gradient of shape {shape}", got=str(tuple(g._a.shape))))
     if g._a.dtype != t._a.dtype:
@@ -183,13 +183,6 @@ def _root(t: Any, g: Any, op: str) -> tuple[Node, Any]:
             raise DtypeError(explain(op, expected=f"a gradient of dtype {t._a.dtype}", got=str(g._a.dtype), hint=".real"))
         g = cast(g, dtype=t._a.dtype)
     return t._node, g
-
-
-def _plain(t: Any) -> Any:
-    """The value without its graph."""
-    plain = state.wrap(t._a)
-    plain._st = t._st
-    return plain
 
 
 def _as_tuple(x: Any) -> tuple[Any, ...]:
@@ -292,7 +285,7 @@ def _result(x: Any, i: int, g: Any, allow_unused: bool | None, materialize: bool
     if g is not None:
         return g
     if materialize and isinstance(x, Value):
-        return fill(_plain(x), value=0)
+        return fill(detached(x), value=0)
     if not allow_unused and not materialize:
         what = f"input {i}" + (f" of shape {tuple(x._a.shape)}" if isinstance(x, Value) else "")
         expected, got = "inputs that the outputs depend on", f"{what}, which was not used in the graph"

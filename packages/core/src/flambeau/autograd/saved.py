@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.autograd.modes import mode
 from flambeau.base.errors import ArgumentTypeError, explain
-from flambeau.primitives.bind import state
+from flambeau.primitives.bind import detached, state
 from flambeau.primitives.value import Value
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
@@ -62,11 +62,5 @@ def watch(node: Any, out: Any) -> None:
     if mode.hooks:
         node.saved = [pack(x) for x in node.saved]
         if node.out is not None:
-            node.out = [pack(_plain(o)) for o in (out if type(out) is tuple else (out,))]
-
-
-def _plain(x: Any) -> Any:
-    """An output without the node that keeps it, or they would keep each other alive."""
-    out = state.wrap(x._a)
-    out._st = x._st
-    return out
+            # Without the node that keeps it, or they would keep each other alive.
+            node.out = [pack(detached(o)) for o in (out if type(out) is tuple else (out,))]

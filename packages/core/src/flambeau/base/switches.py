@@ -64,12 +64,12 @@ def get_num_threads() -> int:
 
 
 def set_num_interop_threads(int: int) -> None:
-    """Set how many operations may run side by side."""
+    """Keep a number for `get_num_interop_threads`: operations run one after the other here, so it changes nothing."""
     _values.interop_threads = _count("set_num_interop_threads", int)
 
 
 def get_num_interop_threads() -> int:
-    """How many operations may run side by side: as set, or the cores that this process may use."""
+    """The number kept by `set_num_interop_threads`, or the cores that this process may use. It has no effect."""
     return _values.interop_threads or _cores()
 
 

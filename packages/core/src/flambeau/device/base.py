@@ -7,7 +7,7 @@ executors; so are the batching of vmap and graph capture. A third party adds a d
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -200,9 +200,3 @@ def default_device() -> device:
 def set_default_device(where: Any) -> None:
     """Set the device of new tensors; None means the CPU."""
     _default[:] = [] if where is None else [device(where)]
-
-
-@contextlib.contextmanager
-def no_scope() -> Iterator[None]:
-    """The scope of a backend that has a single device."""
-    yield

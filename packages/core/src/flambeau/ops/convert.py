@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.autograd.node import AccumulateGrad
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentTypeError, FlambeauError, did_you_mean, explain
 from flambeau.device.base import backend, device, device_types
@@ -110,8 +109,3 @@ def pin_memory(input: Tensor, device: Any = None) -> Tensor:
 
     owner = _backends.get("cuda") or backend(input.device)
     return wrap(owner.pin(input._a)) if hasattr(owner, "pin") else input
-
-
-def is_leaf_node(node: Any) -> bool:
-    """Whether a node belongs to a leaf."""
-    return isinstance(node, AccumulateGrad)

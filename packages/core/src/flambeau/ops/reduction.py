@@ -31,7 +31,7 @@ from flambeau.ops.promotion import to_dtype
 from flambeau.primitives import normalize
 from flambeau.primitives import reduce as rows
 from flambeau.primitives.indexing import gather
-from flambeau.primitives.movement import expand, reshape
+from flambeau.primitives.movement import reshape
 from flambeau.tensor.tensor import Tensor
 
 
@@ -430,11 +430,6 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
     from flambeau.ops.sorting import quantile_sorted
 
     return quantile_sorted(input, q, dim, keepdim, interpolation)
-
-
-def expand_like(value: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A reduced value spread over a shape again."""
-    return expand(value, shape=shape)
 
 
 __all__ = """

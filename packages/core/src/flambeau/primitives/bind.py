@@ -106,6 +106,13 @@ def type_numbers(arrays: list[Any]) -> None:
         arrays[:] = [a if hasattr(a, "dtype") else d.type(a) for a in arrays]
 
 
+def detached(x: Any) -> Any:
+    """The value of a tensor without its node, in the same storage."""
+    plain = state.wrap(x._a)
+    plain._st = x._st
+    return plain
+
+
 def host_values(x: Any, how: str) -> Any:
     """The values of a tensor as a NumPy array, for host code that decides by them (`how` says which): an interceptor is told."""
     if state.interceptor is not None:

@@ -16,7 +16,7 @@ from flambeau.base.shapes import reduced
 from flambeau.device.base import executors
 from flambeau.primitives import batching
 from flambeau.primitives.bind import state
-from flambeau.primitives.elementwise import BOOL, add, cast, cj, div, eq, exp, mul, sub, where, zero
+from flambeau.primitives.elementwise import BOOL, add, cast, cj, div, eq, exp, mul, sub, where
 from flambeau.primitives.movement import expand, flip, reshape
 from flambeau.primitives.prim import like, primitive
 
@@ -240,18 +240,9 @@ def _extreme_scan_rule(x: Any, axis: int) -> Any:
 
 
 def _extreme_scan_vjp(g: Any, out: Any, x_shape: tuple[int, ...], axis: int) -> Any:
-    from flambeau.primitives.indexing import scatter_add
+    from flambeau.primitives.indexing import scatter_add, zeros_of
 
-    return scatter_add(_zeros(g[0], x_shape), out[1], g[0], axis=axis)
-
-
-def _zeros(g: Any, shape: tuple[int, ...]) -> Any:
-    return expand(reshape(zero(_first(g)), shape=(1,) * len(shape)), shape=shape)
-
-
-def _first(g: Any) -> Any:
-    """A one-element tensor of g's dtype and device."""
-    return sum_(g, axis=tuple(range(g._a.ndim)), keepdim=False)
+    return scatter_add(zeros_of(g[0], x_shape), out[1], g[0], axis=axis)
 
 
 cummax = primitive(

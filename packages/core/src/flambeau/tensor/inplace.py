@@ -15,7 +15,7 @@ from flambeau.base.errors import DtypeError, GradientError, ShapeError, explain
 from flambeau.base.shapes import spreads
 from flambeau.device.base import executors
 from flambeau.primitives.batching import unbatched_target
-from flambeau.primitives.bind import state
+from flambeau.primitives.bind import detached, state
 from flambeau.primitives.elementwise import copy
 from flambeau.primitives.movement import expand
 from flambeau.primitives.prim import Prim
@@ -90,17 +90,10 @@ def apply_recorded(x: Tensor, op: Callable[..., Any], name: str, *args: Any, **k
         old = getattr(old._a, "value", None)
     survivors = [value for layer in layers if (value := layer()) is not None]
     if survivors:
-        survivors[-1]._a = copy(_plain(survivors[-1]))._a
+        survivors[-1]._a = copy(detached(survivors[-1]))._a
         for value in survivors:
             value._st = None
     return write(x, result, name)
-
-
-def _plain(x: Tensor) -> Tensor:
-    """The value without its graph."""
-    t = wrap(x._a)
-    t._st = x._st
-    return t
 
 
 def inplace(op: Callable[..., Any], name: str) -> Callable[..., Any]:
