@@ -2,6 +2,7 @@
 
 from flambeau.serialization.checkpoint import Checkpoint, Checkpointer
 from flambeau.serialization.formats import FileFormat, LoadOptions, load, register_format, save
+from flambeau.serialization.pth.machine import Opaque
 from flambeau.serialization.safetensors import load_file, load_model, safe_open, save_file, save_model
 from flambeau.serialization.sharded import load_sharded, save_sharded
 
@@ -10,6 +11,7 @@ __all__ = [
     "Checkpointer",
     "FileFormat",
     "LoadOptions",
+    "Opaque",
     "load",
     "load_file",
     "load_model",

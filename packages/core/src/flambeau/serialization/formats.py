@@ -15,18 +15,20 @@ from flambeau.base.errors import ArgumentError, FileFormatError, explain
 from flambeau.base.files import atomic_write
 from flambeau.serialization.layout import MAX_HEADER
 from flambeau.serialization.sharded import INDEX_SUFFIX, load_sharded
-from flambeau.serialization.state import read_state, write_state
+from flambeau.serialization.state import read_state
 
 _HEAD = 64
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What a reader is told: where tensors go, whether they may stay on the memory map, and whether to check hashes."""
+    """What a reader is told: where tensors go, whether they may stay on the memory map, whether to check hashes, and whether objects
+    of unknown classes become inert records instead of an error."""
 
     map_location: Any = None
     mmap: bool = False
     verify: bool = True
+    opaque: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def _is_index(head: bytes, name: str) -> bool:
 _formats: list[FileFormat] = [
     FileFormat("safetensors index", _is_index, "flambeau.serialization.formats:read_index_file"),
     FileFormat("safetensors", _is_safetensors, "flambeau.serialization.formats:read_safetensors"),
+    FileFormat("PyTorch", lambda head, name: head.startswith(b"PK\x03\x04"), "flambeau.serialization.pth.reader:read_zip"),
+    FileFormat("legacy PyTorch", lambda head, name: head.startswith(b"\x80"), "flambeau.serialization.pth.reader:read_legacy"),
 ]
 
 
@@ -62,8 +66,14 @@ def register_format(file_format: FileFormat) -> None:
     _formats.append(file_format)
 
 
-def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
+# name -> "module:function", called as function(seekable file, object)
+_WRITERS = {"flambeau": "flambeau.serialization.state:write_state", "torch": "flambeau.serialization.pth.writer:write_torch"}
+
+
+def save(obj: Any, f: str | os.PathLike[str] | IO[bytes], *, format: str = "flambeau") -> None:
     """Save a nested state to a file (atomically) or to an open binary file, without pickle.
+
+    `format="torch"` writes a file that PyTorch loads with `torch.load(path, weights_only=True)`; it holds no NumPy arrays.
 
     The state may hold dicts with keys of any storable type, lists, tuples, sets, strings, bytes, numbers, None, tensors and
     parameters, NumPy arrays, dtypes and devices. Loading gives it back exactly; tensors that share memory share it again. Anything
@@ -75,13 +85,16 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     >>> load(path)
     {'step': 3, 7: ('a', None)}
     """
+    if format not in _WRITERS:
+        raise ArgumentError(explain("save", expected=f"a format of {sorted(_WRITERS)}", got=repr(format)))
+    write = _place(_WRITERS[format])
     if isinstance(f, (str, os.PathLike)):
         with atomic_write(f) as file:
-            write_state(file, obj)
+            write(file, obj)
         return
     _require(f, "write", "save")
     memory = io.BytesIO()
-    write_state(memory, obj)
+    write(memory, obj)
     f.write(memory.getbuffer())
 
 
@@ -92,15 +105,19 @@ def load(
     weights_only: bool = True,
     mmap: bool = False,
     verify: bool | None = None,
+    opaque: bool = False,
 ) -> Any:
-    """Load what `save` wrote, a safetensors file (as a dict of tensors), or a sharded index. Nothing in the file is executed.
+    """Load what `save` or PyTorch's `torch.save` wrote, a safetensors file (as a dict of tensors), or a sharded index.
+
+    Nothing in the file is executed. A PyTorch file may hold tensors, containers, numbers, text, NumPy arrays, and little more (see
+    docs/saving.md); any other class is an error that names it, or with `opaque=True` an inert `Opaque` record of name and data.
 
     `map_location`: where tensors go: a device, a dict from saved to wanted device, or a function of (CPU tensor, saved device).
     `weights_only` is accepted for PyTorch's sake and changes nothing: no file is ever trusted.
-    `mmap=True` leaves tensors on a private memory map of the file. `verify` checks the file's SHA-256 (default: unless `mmap`).
+    `mmap=True` leaves tensors on a private memory map of the file. `verify` checks the file's SHA-256 or CRC (default: unless `mmap`).
     Raises FileFormatError, naming the file and what is wrong, for damaged or unknown files.
     """
-    options = LoadOptions(map_location, mmap, (not mmap) if verify is None else verify)
+    options = LoadOptions(map_location, mmap, (not mmap) if verify is None else verify, opaque)
     if isinstance(f, (str, os.PathLike)):
         source = os.fspath(f)
         with open(f, "rb") as file:
@@ -115,8 +132,13 @@ def load(
     if found is None:
         known = ", ".join(known.name for known in _formats)
         raise FileFormatError(explain(f"load {source}", expected=f"a file of a known format ({known})", got=_describe(head)))
-    module, _, function = found.reader.partition(":")
-    return getattr(importlib.import_module(module), function)(buffer, source, options)
+    return _place(found.reader)(buffer, source, options)
+
+
+def _place(target: str) -> Callable[..., Any]:
+    module, _, function = target.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def read_safetensors(buffer: Any, source: str, options: LoadOptions) -> Any:
@@ -130,16 +152,15 @@ def read_index_file(buffer: Any, source: str, options: LoadOptions) -> Any:
         raise ArgumentError(
             explain("load", expected="the path of an index", got="an open file", hint="give the path: the shards are beside it")
         )
-    return load_sharded(source, "cpu" if options.map_location is None else options.map_location)
+
+    def read(shard: Path) -> Any:
+        return load(shard, options.map_location, mmap=options.mmap, verify=options.verify, opaque=options.opaque)
+
+    return load_sharded(source, read=read)
 
 
 def _describe(head: bytes) -> str:
-    for magic, what in (
-        (b"PK\x03\x04", "a zip archive"),
-        (b"\x80", "a pickle"),
-        (b"\x1f\x8b", "a gzip file"),
-        (b"\x93NUMPY", "a NumPy file"),
-    ):
+    for magic, what in ((b"\x1f\x8b", "a gzip file"), (b"\x93NUMPY", "a NumPy file")):
         if head.startswith(magic):
             return what
     return "an empty file" if not head else f"one that begins with {head[:16]!r}"

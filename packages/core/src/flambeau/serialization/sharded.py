@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,9 +12,10 @@ from flambeau.base.errors import ArgumentError, FileFormatError, explain
 from flambeau.base.files import atomic_write
 from flambeau.serialization.aliases import refuse_aliases
 from flambeau.serialization.arrays import to_arrays
-from flambeau.serialization.safetensors import PathLike, safe_open, write_to
+from flambeau.serialization.safetensors import PathLike, load_file, write_to
 
 INDEX_SUFFIX = ".index.json"
+_SHARDS = (".safetensors", ".bin", ".pt", ".pth")
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
@@ -59,8 +60,12 @@ def save_sharded(
     return files
 
 
-def load_sharded(path: PathLike, device: Any = "cpu") -> dict[str, Any]:
-    """All tensors that an index file names (or the index, or the single `model.safetensors`, in a folder)."""
+def load_sharded(path: PathLike, device: Any = "cpu", read: Callable[[Path], Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """All tensors that an index file names (or the index, or the single `model.safetensors`, in a folder).
+
+    `read` reads one shard; without it, shards are safetensors files.
+    """
+    read = read or (lambda shard: load_file(shard, device))
     index = Path(path)
     if index.is_dir():
         candidates = [index / f"model.safetensors{INDEX_SUFFIX}", index / "model.safetensors"]
@@ -71,8 +76,7 @@ def load_sharded(path: PathLike, device: Any = "cpu") -> dict[str, Any]:
             )
         index = found
     if not index.name.endswith(INDEX_SUFFIX):
-        with safe_open(index, device=device) as file:
-            return {key: file.get_tensor(key) for key in file.offset_keys()}
+        return dict(read(index))
     weight_map = read_index(index)
     result = dict.fromkeys(weight_map)
     for shard in sorted(set(weight_map.values())):
@@ -81,12 +85,11 @@ def load_sharded(path: PathLike, device: Any = "cpu") -> dict[str, Any]:
             raise FileFormatError(
                 explain(f"index {index}", expected=f"the shard {shard} beside it", got="no such file", hint="download it again")
             )
-        with safe_open(shard_path, device=device) as file:
-            present = set(file.keys())
-            for key in (key for key, owner in weight_map.items() if owner == shard):
-                if key not in present:
-                    raise FileFormatError(explain(f"index {index}", expected=f"{key!r} in {shard}", got="a shard without it"))
-                result[key] = file.get_tensor(key)
+        present = read(shard_path)
+        for key in (key for key, owner in weight_map.items() if owner == shard):
+            if key not in present:
+                raise FileFormatError(explain(f"index {index}", expected=f"{key!r} in {shard}", got="a shard without it"))
+            result[key] = present[key]
     return result
 
 
@@ -106,8 +109,8 @@ def read_index(path: PathLike) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not weight_map:
         fail("a weight_map from tensor names to files", repr(weight_map))
     for value in weight_map.values():
-        if not isinstance(value, str) or not value.endswith(".safetensors") or set(value) & set("/\\:\0"):
-            fail("shards that are .safetensors file names without a folder", repr(value))
+        if not isinstance(value, str) or not value.endswith(_SHARDS) or set(value) & set("/\\:\0"):
+            fail(f"shards that are file names ending in {', '.join(_SHARDS)}, without a folder", repr(value))
     return weight_map
 
 
