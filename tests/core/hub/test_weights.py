@@ -7,7 +7,7 @@ from decimal import Context
 
 import pytest
 
-from flambeau.base.errors import ArgumentError, PluginError
+from flambeau.base.errors import ArgumentError, DownloadError, PluginError
 from flambeau.hub import Weights, cache_dir
 
 META = {"num_params": 1, "metrics": {}, "recipe": "r", "licence": "Apache-2.0"}
@@ -42,5 +42,21 @@ def test_a_preprocessing_that_is_not_there():
 
 
 def test_a_checksum_is_required():
-    with pytest.raises(ArgumentError, match="expected a sha256 of 64 hexadecimal digits, got 'abc'"):
+    with pytest.raises(ArgumentError, match="expected a sha256 of 64 hexadecimal digits, or its first 8 to 32, got 'abc'"):
         Weights("https://example.org/x", "abc", "", META)
+
+
+def test_the_first_digits_of_a_checksum(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path / "home"))
+    source = tmp_path / "net-1234.pth"
+    source.write_bytes(b"weights")
+    whole = hashlib.sha256(b"weights").hexdigest()
+    assert Weights(source.as_uri(), whole[:8], "", META).path().read_bytes() == b"weights"
+    wrong = "0" * 8 if whole[0] != "0" else "1" * 8
+    with pytest.raises(DownloadError, match=f"expected sha256 {wrong}, got {whole}"):
+        Weights(source.as_uri(), wrong, "", META).path()
+
+
+def test_options_of_the_preprocessing():
+    weights = Weights("https://example.org/x", "0" * 64, "decimal:Context", META, options={"prec": 3, "Emax": 9})
+    assert (weights.transforms().prec, weights.transforms(prec=5).prec, weights.transforms(prec=5).Emax) == (3, 5, 9)

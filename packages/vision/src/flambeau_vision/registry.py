@@ -2,14 +2,69 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from flambeau.plugins import Register, hookimpl
+
+
+class Family(NamedTuple):
+    """Models of one file: its module, its classes, the functions that build one, and what they are."""
+
+    module: str
+    classes: tuple[str, ...]
+    builders: tuple[str, ...]
+    summary: str
+
+
+def _family(file: str, classes: str, builders: str, summary: str) -> Family:
+    return Family(f"flambeau_vision.models.{file}", tuple(classes.split()), tuple(builders.split()), summary)
+
+
+FAMILIES = (
+    _family("alexnet", "AlexNet", "alexnet", "AlexNet (Krizhevsky 2014)."),
+    _family("convnext", "ConvNeXt", "convnext_tiny convnext_small convnext_base convnext_large", "ConvNeXt (Liu et al. 2022)."),
+    _family("densenet", "DenseNet", "densenet121 densenet161 densenet169 densenet201", "DenseNet (Huang et al. 2016)."),
+    _family("digits_cnn", "DigitsCNN", "digits_cnn", "A small convolutional net for 8x8 digits."),
+    _family(
+        "efficientnet",
+        "EfficientNet",
+        "efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6 efficientnet_b7 "
+        "efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l",
+        "EfficientNet and EfficientNetV2 (Tan and Le 2019, 2021).",
+    ),
+    _family("mobilenetv2", "MobileNetV2", "mobilenet_v2", "MobileNetV2 (Sandler et al. 2018)."),
+    _family("mobilenetv3", "MobileNetV3", "mobilenet_v3_large mobilenet_v3_small", "MobileNetV3 (Howard et al. 2019)."),
+    _family(
+        "resnet",
+        "ResNet BasicBlock Bottleneck",
+        "resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d wide_resnet50_2 wide_resnet101_2",
+        "ResNet, ResNeXt and Wide ResNet (He et al. 2015).",
+    ),
+    _family(
+        "swin_transformer", "SwinTransformer", "swin_t swin_s swin_b swin_v2_t swin_v2_s swin_v2_b", "Swin Transformer (Liu et al. 2021)."
+    ),
+    _family("vgg", "VGG", "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn", "VGG (Simonyan and Zisserman 2014)."),
+    _family(
+        "vision_transformer",
+        "VisionTransformer",
+        "vit_b_16 vit_b_32 vit_l_16 vit_l_32 vit_h_14",
+        "Vision Transformer (Dosovitskiy et al. 2020).",
+    ),
+)
+
+
+def builders() -> tuple[str, ...]:
+    """The names of all models."""
+    return tuple(name for family in FAMILIES for name in family.builders)
 
 
 @hookimpl
 def flambeau_register(registry: Register) -> None:
     """Datasets, models and recipes."""
+    for family in FAMILIES:
+        for builder in family.builders:
+            registry.model(builder, f"{family.module}:{builder}", summary=family.summary)
     registry.dataset(
         "optical_digits", "flambeau_vision.datasets.optical_digits:OpticalDigits", summary="1,797 handwritten digits of 8x8 pixels."
     )
-    registry.model("digits_cnn", "flambeau_vision.models.digits_cnn:digits_cnn", summary="A small convolutional net for 8x8 digits.")
     registry.recipe("digits", "flambeau_vision.recipes.digits:recipe", summary="A small convolutional net learns the optical digits.")

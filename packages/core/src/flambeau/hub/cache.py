@@ -10,7 +10,8 @@ from flambeau.base.config import settings
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.base.files import sha256_of
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+# Whole, or its first digits, as PyTorch's checkpoints carry them in their names; more than 32 would be a whole one that lost some.
+_SHA256 = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8,32}")
 
 
 def cache_dir() -> Path:
@@ -19,10 +20,10 @@ def cache_dir() -> Path:
 
 
 def check_sha256(sha256: str, what: str) -> str:
-    """The checksum in lower case. Raises ArgumentError when it is none: nothing is fetched that cannot be checked."""
+    """The checksum in lower case, or its first 8 to 32 digits. Raises ArgumentError when it is none: nothing is fetched unchecked."""
     lowered = sha256.strip().lower()
     if not _SHA256.fullmatch(lowered):
-        raise ArgumentError(explain(what, expected="a sha256 of 64 hexadecimal digits", got=repr(sha256)))
+        raise ArgumentError(explain(what, expected="a sha256 of 64 hexadecimal digits, or its first 8 to 32", got=repr(sha256)))
     return lowered
 
 
@@ -42,5 +43,5 @@ def file_name(url: str) -> str:
 
 
 def is_intact(path: Path, sha256: str) -> bool:
-    """Whether the file is there and has this checksum."""
-    return path.is_file() and sha256_of(path) == sha256
+    """Whether the file is there and has this checksum (or one that begins so)."""
+    return path.is_file() and sha256_of(path).startswith(sha256)

@@ -38,7 +38,8 @@ def fetch(url: str, sha256: str, *, size: int | None = None, progress: Report | 
 
     Args:
         url: `https://`, `http://`, `file://`, or a scheme that a plugin fetches.
-        sha256: the checksum of the content, verified after the download and again at each call.
+        sha256: the checksum of the content, verified after the download and again at each call. Where a source states no more, its first
+            8 to 32 digits will do.
         size: bytes; a file that turns out larger is refused.
         progress: called with the bytes so far and in all (None when unknown).
         pause: seconds before the second attempt; doubled for each further one.
@@ -90,7 +91,7 @@ def _download(job: _Job, pause: float) -> None:
             time.sleep(pause * 2**number)
             continue
         found = sha256_of(job.part)
-        if found == job.sha256:
+        if found.startswith(job.sha256):
             return
         job.part.unlink()
         if not resumed:  # a part left from earlier may be to blame, and deserves a second try from the start
@@ -128,7 +129,7 @@ def _fetch_http(job: _Job) -> None:
 
 
 def _finish_or_restart(job: _Job) -> None:
-    if job.part.exists() and sha256_of(job.part) == job.sha256:
+    if is_intact(job.part, job.sha256):
         return
     job.part.unlink(missing_ok=True)
     raise _Passing("the server has less than an earlier attempt received")

@@ -22,8 +22,10 @@ class Weights:
 
     Attributes:
         url: where the file is (`https://`, `http://`, `file://`, or a scheme that a plugin fetches).
-        sha256: the file's checksum, 64 hexadecimal digits; checked when it is downloaded and each time it is opened.
+        sha256: the file's checksum, 64 hexadecimal digits; checked when it is downloaded and each time it is opened. PyTorch's
+            checkpoints state the first 8 digits, in their names; then these are what is checked.
         preprocess: place of a class or function that makes the preprocessing, "package.module:attr", or "" when there is none.
+        options: what `preprocess` is called with.
         meta: what is known: `num_params` (a count), `metrics` (dataset -> metric -> number), `recipe` (how they were made, a link or a
             name), `licence` (an SPDX identifier), and whatever else helps, such as `categories`.
         size: the file's size in bytes, when known: nothing larger is downloaded.
@@ -41,6 +43,7 @@ class Weights:
     url: str
     sha256: str
     preprocess: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False, kw_only=True)
     meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
     size: int | None = None
 
@@ -49,14 +52,18 @@ class Weights:
         absent = [key for key in REQUIRED_META if key not in self.meta]
         if absent:
             raise ArgumentError(explain(f"weights {self.url}", expected=f"meta with {', '.join(REQUIRED_META)}", got=f"none of {absent}"))
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        for name in ("meta", "options"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def path(self, progress: Callable[[int, int | None], None] | None = None) -> Path:
         """A checked local copy, downloaded at most once. Raises DownloadError, or OfflineError when switched offline."""
         return fetch(self.url, self.sha256, size=self.size, progress=progress)
 
     def transforms(self, **options: Any) -> Any:
-        """The preprocessing that these weights were trained with, made by calling the place `preprocess` with `options`."""
+        """The preprocessing that these weights were trained with, made by calling the place `preprocess`.
+
+        `options` add to the options of these weights, or replace them.
+        """
         if not self.preprocess:
             raise ArgumentError(explain(f"weights {self.url}", expected="a preprocessing", got="weights without one"))
-        return load_target(self.preprocess, f"preprocessing of {self.url}")(**options)
+        return load_target(self.preprocess, f"preprocessing of {self.url}")(**{**self.options, **options})
