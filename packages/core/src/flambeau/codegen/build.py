@@ -23,6 +23,7 @@ from flambeau.codegen.memory import Step, plan
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment
+from flambeau.codegen.wide import write_group
 from flambeau.graph.ir import Graph
 from flambeau.primitives.prim import lookup
 
@@ -82,7 +83,7 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     if node.kind == "pieces":
         return [_write_piece(node, i, target) for i in range(len(node.regions))]
     stored = [n for n in group.nodes if n.outputs[0] in outside]
-    return [Writer(form_of(group, stored), target).write()]
+    return list(write_group(group, stored, target))
 
 
 def _write_piece(node: Node, i: int, target: llvm.Target) -> list[Kernel]:

@@ -290,6 +290,7 @@ COMBINE: dict[str, Callable[[V, V], V]] = {
     "prod": lambda x, y: x * y,
     "amax": _largest,
     "amin": _smallest,
+    "peak": lambda x, y: (y > x).choose(y, x),  # the largest number, whatever NaN may be there besides
     "any": lambda x, y: x | y,
     "all": lambda x, y: x & y,
 }
@@ -301,7 +302,7 @@ def neutral(kind: str, dtype: np.dtype) -> Any:
         return 0
     if kind in ("prod", "all"):
         return 1
-    low = kind == "amax"
+    low = kind in ("amax", "peak")
     if dtype.kind == "f":
         return -math.inf if low else math.inf
     if dtype.kind == "b":

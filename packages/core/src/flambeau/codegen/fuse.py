@@ -14,6 +14,8 @@ from flambeau.codegen.nodes import Access, Buffer, Node
 
 _RECENT = 8  # how many groups of one space are tried
 _MOST = 48  # nodes in a group: compile time grows faster than the code
+ENOUGH = 16  # results of a reduction that several threads can share
+_WIDE = 1 << 17  # elements from which a reduction to fewer results is done in parts (wide.py), so that nothing else waits for it inside
 _SMALL = 1 << 14  # elements up to which nodes that share nothing still share a kernel, to save calls
 
 
@@ -57,6 +59,37 @@ class Fusion:
         self.by_size: dict[int, list[Group]] = {}
         for node in nodes:
             self._add(node)
+
+    def sink(self, results: set[Buffer]) -> None:
+        """Move maps that a group holds only because it reads what they read to the one group that needs them: they need not be stored."""
+        readers: dict[Buffer, list[tuple[Node, Access]]] = {}
+        for group in self.groups:
+            for node in group.nodes:
+                for a in node.accesses():
+                    readers.setdefault(a.buffer, []).append((node, a))
+        for group in self.groups:
+            for node in reversed(group.nodes):
+                if node.kind != "map" or node in group.rows or node.outputs[0] in results or len(group.nodes) == 1:
+                    continue
+                homes = {self.home[n.outputs[0]] for n, _ in readers.get(node.outputs[0], ())}
+                if len(homes) == 1 and group not in homes:
+                    self._move(node, group, homes.pop(), readers)
+
+    def _move(self, node: Node, group: Group, other: Group, readers: dict[Buffer, list[tuple[Node, Access]]]) -> None:
+        """Where every reader is at its own point, and nothing has to be stored for it that is not needed elsewhere."""
+        big = [a for a in node.accesses() if a.layout.is_contiguous and a.layout.size == _size(node.shape)]
+        if len(other.nodes) >= _MOST or not other.space or node.shape != other.space or len(big) > 2:
+            return
+        for a in node.accesses():
+            if self.home.get(a.buffer) is group and any(n is not node and self.home[n.outputs[0]] is group for n, _ in readers[a.buffer]):
+                return
+        own = row_major(other.space)
+        if all(n not in other.rows or n.kind == "reduce" for n, _ in readers[node.outputs[0]]) and all(
+            a.layout.offset == 0 and a.layout.strides == own for _, a in readers[node.outputs[0]]
+        ):
+            group.nodes.remove(node)
+            other.nodes.insert(0, node)
+            self.home[node.outputs[0]] = other
 
     def order(self) -> list[Group]:
         """Groups sorted so that each comes after its ancestors; those that could run first come first."""
@@ -163,6 +196,8 @@ def _reads_own(x: Access, group: Group, row: bool) -> bool:
     if x.layout.offset:
         return False
     if maker in group.rows:
+        if not row and _size(group.kept) < ENOUGH and _size(group.space) >= _WIDE:
+            return False
         return x.layout.strides == (row_major(group.kept) if row else group.row_strides())
     return not row and x.layout.strides == row_major(group.space)
 
@@ -176,7 +211,9 @@ def _size(shape: Ints) -> int:
 
 def fuse(nodes: list[Node], results: list[Buffer]) -> list[Group]:
     """The groups of the nodes that the results need."""
-    return Fusion(_needed(nodes, set(results))).order()
+    fusion = Fusion(_needed(nodes, set(results)))
+    fusion.sink(set(results))
+    return fusion.order()
 
 
 def _needed(nodes: list[Node], wanted: set[Buffer]) -> list[Node]:

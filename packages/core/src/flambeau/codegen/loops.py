@@ -17,7 +17,7 @@ from flambeau.codegen.text import Code, Module, memory_type, scalar_type, splat,
 from flambeau.codegen.value import F64, V, fold
 
 _CASCADE = 128  # float sums add this many vectors, then add the partial sums: the rounding error stays small in long sums
-_LARGE = 1 << 19  # elements times operations from which a kernel is worth several threads (some 50 microseconds)
+LARGE = 1 << 19  # elements times operations from which a kernel is worth several threads (some 50 microseconds)
 _SHARES = 16  # how many shares a large kernel is cut into, whatever the number of threads
 NAME = "@kernel"  # replaced by a name made from the content
 
@@ -60,7 +60,7 @@ class Writer:
 
     def __init__(self, form: Form, target: Target) -> None:
         self.form, self.target = form, target
-        self.module = Module(target.level != "generic")
+        self.module = Module(target.level != "generic", target.level)
         self.code = Code(self.module)
         self.buffers: dict[Buffer, str] = {}
         self.scalars: dict[int, str] = {}
@@ -78,13 +78,9 @@ class Writer:
         kept = [i for i in range(len(form.sizes)) if i not in form.reduced and i != form.lane]
         across = form.lane in form.reduced
         rounds = form.sizes[kept[0]] if kept else 0 if across else form.sizes[form.lane] // (self.lanes * self.unroll)
-        shared = rounds > 1 and prod(form.sizes) * max(len(form.group.nodes), 4) >= _LARGE
+        shared = rounds > 1 and prod(form.sizes) * max(len(form.group.nodes), 4) >= LARGE
         with self._outermost(kept, shared):
-            if across:
-                self._phases([Unit("", 0)])
-            else:
-                for units in self._blocks(form.sizes[form.lane], shared and not kept):
-                    self._phases(units)
+            self._inner(shared and not kept)
         parameters = [f"ptr {p}" for p in self.buffers.values()] + [f"double {s}" for s in self.scalars.values()]
         self.module.functions["kernel"] = self.code.function(NAME[1:], parameters + (["i64 %begin", "i64 %end"] if shared else []))
         text = self.module.render(8 * self.target.bytes)
@@ -95,6 +91,14 @@ class Writer:
         written = {p.buffer for _, p in form.stores}
         kernel.scratch = [p.buffer for p in form.kept.values() if p.buffer not in written]
         return kernel.shares(rounds, -(-rounds // _SHARES)) if shared else [kernel]
+
+    def _inner(self, shared: bool) -> None:
+        """Everything within the loops over kept axes other than that of the lanes, which is shared if there are none."""
+        if self.form.lane in self.form.reduced:
+            self._phases([Unit("", 0)])
+            return
+        for units in self._blocks(self.form.sizes[self.form.lane], shared):
+            self._phases(units)
 
     @contextmanager
     def _outermost(self, kept: list[int], shared: bool) -> Iterator[None]:
@@ -232,7 +236,7 @@ class Writer:
         d = node.outputs[0].dtype
         kind = vector(scalar_type(d), lanes)
         slot = self.code.slot(kind)
-        self.code.do(f"store {kind} {splat(_neutral(node), scalar_type(d), lanes)}, ptr {slot}")
+        self.code.do(f"store {kind} {splat(neutral_of(node), scalar_type(d), lanes)}, ptr {slot}")
         return slot
 
     def _load_slot(self, node: Node, slot: str, lanes: int) -> V:
@@ -254,9 +258,9 @@ class Writer:
         while len(vectors) > 1:
             pairs = [combine(a, b) for a, b in zip(vectors[::2], vectors[1::2])]
             vectors = pairs + vectors[len(pairs) * 2 :]
-        parts = [fold(v, combine, _neutral(n)) for v in vectors]
+        parts = [fold(v, combine, neutral_of(n)) for v in vectors]
         if (n, wide) in ends:
-            parts.append(fold(self._load_slot(n, ends[n, wide], self.form.sizes[self.form.lane] % self.lanes), combine, _neutral(n)))
+            parts.append(fold(self._load_slot(n, ends[n, wide], self.form.sizes[self.form.lane] % self.lanes), combine, neutral_of(n)))
         return parts[0] if len(parts) == 1 else combine(parts[0], parts[1])
 
     # -- values ---------------------------------------------------------------------------------------------------------------------------
@@ -343,7 +347,8 @@ class Writer:
                 self.code.do(f"store {value.element} {value.lane(i).text}, ptr {at}, align {align}")
 
 
-def _neutral(node: Node) -> object:
+def neutral_of(node: Node) -> object:
+    """The number that a reduction starts from."""
     return expr.neutral(node.name, node.outputs[0].dtype)
 
 
@@ -355,7 +360,10 @@ def _dtype_of(node: Node) -> np.dtype:
 def _shape_of_work(form: Form, target: Target) -> tuple[int, int]:
     """How many lanes a vector has (as many as of the widest dtype fit a register), and how many vectors make a block."""
     nodes = form.group.nodes
-    dtypes = [n.outputs[0].dtype for n in nodes] + [a.dtype for n in nodes for a in n.accesses()]
+    wide = nodes
+    if form.lane in form.reduced:  # what is known once for a row is not in vectors
+        wide = [n for n in nodes if n not in form.group.rows or n.kind == "reduce"]
+    dtypes = [n.outputs[0].dtype for n in wide] + [a.dtype for n in wide for a in n.accesses()]
     lanes = target.lanes(max(4, *(d.itemsize for d in dtypes)))
     return lanes, 4 if len(nodes) <= 6 else 2 if len(nodes) <= 16 else 1
 

@@ -58,8 +58,9 @@ def splat(value: Any, element: str, lanes: int) -> str:
 class Module:
     """A module being written: one kernel, the helper functions it uses, and what it imports."""
 
-    def __init__(self, fused: bool = True) -> None:
+    def __init__(self, fused: bool = True, level: str = "") -> None:
         self.fused = fused  # whether the target has a fused multiply-add
+        self.level = level  # of the target (codegen/llvm.py), for code that has special instructions on some
         self.functions: dict[str, str] = {}
         self.declared: dict[str, None] = {}
         self.imports: dict[str, None] = {}

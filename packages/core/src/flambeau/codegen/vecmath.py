@@ -89,12 +89,12 @@ def _limited(x: V, least: float, largest: float) -> V:
 
 
 def _reduced(x: V, c: Constants) -> tuple[V, V, V]:
-    """x = n ln 2 + r: n as an integer, r, and exp(r) - 1 - r."""
+    """x = n ln 2 + r: n as a float and as an integer, and exp(r) - 1."""
     shifted = x.fma(1 / math.log(2), c.magic)
     n = shifted - c.magic
     r = n.fma(-c.ln2[1], n.fma(-c.ln2[0], x))
     whole = shifted.bits() - int(np.array(c.magic, x.dtype).view(f"i{x.dtype.itemsize}"))
-    return whole, r, r * r * polynomial(r, c.exp)
+    return n, whole, (r * r).fma(polynomial(r, c.exp), r)
 
 
 def _power_of_two(n: V, c: Constants) -> V:
@@ -102,20 +102,30 @@ def _power_of_two(n: V, c: Constants) -> V:
 
 
 def exp(x: V) -> V:
-    """In two steps of scaling, so that results below the normal range are rounded right."""
+    """Scaled by an instruction, or in two steps, so that results below the normal range are rounded right."""
     c = _constants(x)
-    n, r, rest = _reduced(_limited(x, c.least, c.largest), c)
-    first = n >> 1
-    return (1 + (r + rest)) * _power_of_two(first, c) * _power_of_two(n - first, c)
+    n, whole, rest = _reduced(_limited(x, c.least, c.largest), c)
+    if x.lanes and x.lanes * x.dtype.itemsize == 64 and x.code.module.level == "avx512":
+        return _scaled(1 + rest, n)
+    first = whole >> 1
+    return (1 + rest) * _power_of_two(first, c) * _power_of_two(whole - first, c)
+
+
+def _scaled(x: V, n: V) -> V:
+    """x 2^n, in a full vector of AVX-512."""
+    name = f"llvm.x86.avx512.mask.scalef.p{'s' if x.dtype == F32 else 'd'}.512"
+    mask = f"i{x.lanes}"
+    arguments = [(x.type, x.text), (x.type, n.text), (x.type, x.text), (mask, "-1"), ("i32", "4")]
+    return V(x.code, x.code.call(name, x.type, arguments), x.dtype, x.lanes)
 
 
 def expm1(x: V) -> V:
     """2^n (exp(r) - 1) + (2^n - 1), at half the size so that 2^n does not overflow."""
     c = _constants(x)
-    n, r, rest = _reduced(_limited(x, -60.0, c.largest), c)
+    _, n, rest = _reduced(_limited(x, -60.0, c.largest), c)
     half = _power_of_two(n - 1, c)
-    result = (r + rest).fma(half, half - 0.5) * 2
-    small = n.equals(0).choose(r + rest, result)
+    result = rest.fma(half, half - 0.5) * 2
+    small = n.equals(0).choose(rest, result)
     return x.equals(0).choose(x, small)
 
 
