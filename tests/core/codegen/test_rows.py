@@ -76,7 +76,7 @@ def test_power_by_a_number(exponent: float) -> None:
     compare(graph, [x], LEVELS[0], 1e-6)
 
 
-@pytest.mark.parametrize("kind", sorted(set(expr.COMBINE) - {"peak"}))
+@pytest.mark.parametrize("kind", sorted(set(expr.COMBINE) - {"peak", "pick"}))
 @pytest.mark.parametrize("level", LEVELS)
 def test_reductions(kind: str, level: str) -> None:
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ NumPy arrays over the same memory). A graph whose operations all have code is on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.codegen import llvm
@@ -14,6 +14,7 @@ from flambeau.codegen.cache import object_code
 from flambeau.codegen.driver import Block, Driver
 from flambeau.codegen.expr import DTYPES
 from flambeau.codegen.fuse import Group, fuse
+from flambeau.codegen.gather import write_gather, write_scatter
 from flambeau.codegen.kernel import form_of
 from flambeau.codegen.layout import Layout
 from flambeau.codegen.loops import Kernel, Writer
@@ -27,8 +28,9 @@ from flambeau.codegen.wide import write_group
 from flambeau.graph.ir import Graph
 from flambeau.primitives.prim import lookup
 
-Work = list[Kernel] | Node  # kernels that may run side by side, or a primitive that Python runs
+Work = list[Kernel] | Node  # kernels that may run side by side, a check, or a primitive that Python runs
 Steps = list[Work]
+_WRITERS: dict[str, Callable[[Node, llvm.Target], list[Kernel]]] = {"matmul": write_matmul, "gather": write_gather}
 
 
 def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.Target | None = None) -> Program:
@@ -50,7 +52,7 @@ def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.T
     outside = _needed_outside(groups, results)
     steps: Steps = [step for group in groups for step in _write(group, outside, target)]
     for j, i in given.items():
-        if _overwritten_early(steps, low.inputs[i], results[j]):
+        if _overwritten_early(steps, low.inputs[i], results[j]) or _before_errors(steps, results[j]):
             results[j] = _copied_last(steps, results[j], target)
     return _link(low, steps, results, target)
 
@@ -76,10 +78,12 @@ def _needed_outside(groups: list[Group], results: list[Buffer]) -> set[Buffer]:
 def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     """The kernels (or the Python step) of a group."""
     node = group.nodes[0]
-    if node.kind == "python":
+    if node.kind in ("python", "check"):
         return [node]
-    if node.kind == "matmul":
-        return [write_matmul(node, target)]
+    if node.kind in _WRITERS:
+        return [_WRITERS[node.kind](node, target)]
+    if node.kind == "scatter":
+        return [_write_piece(node, 0, target), write_scatter(node, target)]
     if node.kind == "pieces":
         return [_write_piece(node, i, target) for i in range(len(node.regions))]
     stored = [n for n in group.nodes if n.outputs[0] in outside]
@@ -92,8 +96,11 @@ def _write_piece(node: Node, i: int, target: llvm.Target) -> list[Kernel]:
     operand = Access(x.buffer, x.layout.squeeze()) if isinstance(x, Access) else x
     piece = Node("map", "copy", (operand,), region.shape, node.outputs)
     kernels = Writer(form_of(Group([piece], 0, region.shape), [piece], region), target).write()
+    base = x if i == 0 and isinstance(x, Access) and region == Layout.contiguous(node.outputs[0].shape).squeeze() else None
+    whole = base is not None and base.layout.is_contiguous and base.layout.size == base.buffer.size
     for kernel in kernels:
-        kernel.reads = {b: set() for b in kernel.reads}
+        kernel.reads = {b: set(node.outputs) if whole else set() for b in kernel.reads}
+        kernel.same = (base.buffer, node.outputs[0]) if base is not None and whole else None
     return kernels
 
 
@@ -107,6 +114,12 @@ def _overwritten_early(steps: Steps, source: Buffer, result: Buffer) -> bool:
             return True
         written = written or here
     return False
+
+
+def _before_errors(steps: Steps, result: Buffer) -> bool:
+    """Whether a result is written before a step that may end the run with an error: memory outside must then be as it was."""
+    last = max((k for k, step in enumerate(steps) if isinstance(step, Node)), default=-1)
+    return any(result in _seen(step).writes for step in steps[: last + 1])
 
 
 def _copied_last(steps: Steps, result: Buffer, target: llvm.Target) -> Buffer:
@@ -139,7 +152,7 @@ def _link(low: Lowering, steps: Steps, results: list[Buffer], target: llvm.Targe
     block = Block(offsets, {b: Block.FIRST + i for i, b in enumerate(fixed)})
     segments: list[Segment | Node] = []
     for step in steps:
-        if isinstance(step, Node):
+        if isinstance(step, Node) and step.kind == "python":
             segments.append(step)
         elif segments and isinstance(segments[-1], Segment):
             segments[-1].steps.append(step)
@@ -156,7 +169,7 @@ def _compile(segments: list[Segment], block: Block, target: llvm.Target) -> llvm
     for i, segment in enumerate(segments):
         segment.name = f"run{i}"
         driver.add(segment.name, segment.steps)
-    kernels = {k.name: k for s in segments for step in s.steps for k in step}
+    kernels = {k.name: k for s in segments for step in s.steps if isinstance(step, list) for k in step}
     objects = [object_code(k.text, target) for k in kernels.values()] + [object_code(driver.text(), target)]
     symbols = dict.fromkeys(name for k in kernels.values() for name in k.imports)
     known = {"parfor": pool().parfor} if driver.threads else {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flambeau.codegen.loops import Kernel
-from flambeau.codegen.nodes import Buffer
+from flambeau.codegen.nodes import Access, Buffer, Node
 
 
 @dataclass
@@ -30,18 +32,25 @@ class Driver:
         self.functions: list[str] = []
         self.threads = False
 
-    def add(self, name: str, steps: list[list[Kernel]]) -> None:
-        """A function that runs steps in order; a step of several kernels runs them on the pool."""
+    def add(self, name: str, steps: list[list[Kernel] | Node]) -> None:
+        """A function that runs steps in order; a step of several kernels runs them on the pool. It gives 0, or the number (from 1) of
+        the check among its steps that failed."""
         body = _Calls(self.block, self.declared)
+        checks = 0
         for step in steps:
-            if len(step) == 1:
-                body.call(step[0])
+            if isinstance(step, Node):
+                checks += 1
+                body.leave(step.accesses()[0], checks)
                 continue
-            self.threads = True
-            part = f"{name}_part{len(self.functions)}"
-            self._parts(part, step)
-            body.lines.append(f"  call void @parfor(ptr {body.pointer(Block.POOL)}, ptr @{part}, ptr %block, i64 {len(step)})")
-        self.functions.append("\n".join([f"define void @{name}(ptr %block) #0 {{", *body.lines, "  ret void", "}"]))
+            with body.unless_same(step[0].same):
+                if len(step) == 1:
+                    body.call(step[0])
+                else:
+                    self.threads = True
+                    part = f"{name}_part{len(self.functions)}"
+                    self._parts(part, step)
+                    body.lines.append(f"  call void @parfor(ptr {body.pointer(Block.POOL)}, ptr @{part}, ptr %block, i64 {len(step)})")
+        self.functions.append("\n".join([f"define i64 @{name}(ptr %block) #0 {{", *body.lines, "  ret i64 0", "}"]))
 
     def _parts(self, name: str, kernels: list[Kernel]) -> None:
         """A function that runs the kernel of a given number."""
@@ -67,13 +76,15 @@ class _Calls:
         self.block, self.declared, self.prefix = block, declared, prefix
         self.lines: list[str] = []
         self.known: dict[tuple[str, int, int], str] = {}
+        self.count = 0
 
     def _let(self, key: tuple[str, int, int], *expressions: str) -> str:
         """The value of the last of some instructions, each using the one before as `@`; written once for each key."""
         if key not in self.known:
             name = ""
+            self.count += 1
             for step, expression in enumerate(expressions):
-                before, name = name, f"%{self.prefix}a{len(self.known)}_{step}"
+                before, name = name, f"%{self.prefix}a{self.count}_{step}"
                 self.lines.append(f"  {name} = {expression.replace('@', before)}")
             self.known[key] = name
         return self.known[key]
@@ -94,6 +105,27 @@ class _Calls:
     def _number(self, index: int) -> str:
         base = self.pointer(Block.NUMBERS)
         return self._let(("number", index, 0), f"getelementptr double, ptr {base}, i64 {index}", "load double, ptr @")
+
+    def leave(self, flag: Access, number: int) -> None:
+        """Return `number` if the flag is set."""
+        label = f"{self.prefix}check{number}"
+        set_ = self._let(("flag", number, 0), f"load i8, ptr {self._address(flag.buffer, flag.layout.offset)}", "icmp ne i8 @, 0")
+        self.lines += [f"  br i1 {set_}, label %{label}, label %{label}on", f"{label}:", f"  ret i64 {number}", f"{label}on:"]
+
+    @contextmanager
+    def unless_same(self, buffers: tuple[Buffer, Buffer] | None) -> Iterator[None]:
+        """What is written in the block is passed over where both buffers lie in the same memory."""
+        if buffers is None:
+            yield
+            return
+        first, second = (self._address(b, 0) for b in buffers)
+        label = f"{self.prefix}copy{len(self.lines)}"
+        same = self._let(("same", len(self.lines), 0), f"icmp eq ptr {first}, {second}")
+        self.lines += [f"  br i1 {same}, label %{label}end, label %{label}", f"{label}:"]
+        known = dict(self.known)
+        yield
+        self.known = known  # what was named inside is not known outside
+        self.lines += [f"  br label %{label}end", f"{label}end:"]
 
     def call(self, kernel: Kernel) -> None:
         """Call a kernel on its buffers, numbers and extent."""

@@ -284,8 +284,15 @@ def _shifted(left: bool) -> Lowering:
 
 _table_of("iu", shift_left=_shifted(True), shift_right=_shifted(False))
 
+
 # -- reductions: how two partial results combine, and what changes nothing -----------------------------------------------------------------
+def _either(x: V, y: V) -> V:
+    """Of values of which at most one is not 0, that one, bit by bit."""
+    return (x.bits() | y.bits()).from_bits() if x.is_float else x | y
+
+
 COMBINE: dict[str, Callable[[V, V], V]] = {
+    "pick": _either,
     "sum": lambda x, y: x + y,
     "prod": lambda x, y: x * y,
     "amax": _largest,
@@ -298,7 +305,7 @@ COMBINE: dict[str, Callable[[V, V], V]] = {
 
 def neutral(kind: str, dtype: np.dtype) -> Any:
     """The number that a reduction starts from."""
-    if kind in ("sum", "any"):
+    if kind in ("sum", "any", "pick"):
         return 0
     if kind in ("prod", "all"):
         return 1

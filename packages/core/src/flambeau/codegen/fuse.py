@@ -93,7 +93,11 @@ class Fusion:
 
     def order(self) -> list[Group]:
         """Groups sorted so that each comes after its ancestors; those that could run first come first."""
-        left = {g.number: g for g in self.groups}
+        urgent = 0  # checks come first, with what they need
+        for g in self.groups:
+            if g.nodes[0].kind == "check":
+                urgent |= g.ancestors | 1 << g.number
+        left = {g.number: g for g in sorted(self.groups, key=lambda g: not urgent >> g.number & 1)}
         result: list[Group] = []
         done = 0
         while left:
@@ -219,7 +223,8 @@ def fuse(nodes: list[Node], results: list[Buffer]) -> list[Group]:
 def _needed(nodes: list[Node], wanted: set[Buffer]) -> list[Node]:
     kept: list[Node] = []
     for node in reversed(nodes):
-        if node.name == "random" or wanted.intersection(node.outputs):  # a draw moves the generator on, used or not
+        effect = node.name == "random" or node.kind == "check"  # a draw moves the generator on, used or not
+        if effect or wanted.intersection(node.outputs):
             kept.append(node)
             wanted.update(a.buffer for a in node.accesses())
     return kept[::-1]

@@ -36,6 +36,7 @@ class Kernel:
     scratch: list[Buffer] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)  # for each buffer: bytes from its start to the address that is given (none: 0)
     extent: tuple[int, int] | None = None  # the part of its outermost loop that a kernel for several threads is to do
+    same: tuple[Buffer, Buffer] | None = None  # a copy of one to the other, not needed where both lie in the same memory
 
     def shares(self, count: int, share: int) -> list[Kernel]:
         """The kernel cut along its outermost loop of `count` rounds, `share` rounds each."""

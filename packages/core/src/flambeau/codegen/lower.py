@@ -26,6 +26,7 @@ class Lowering:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[Node] = []
+        self.ranges: dict[Buffer, Any] = {}  # of integers: what checks.py knows of their values
         self.inputs = [Buffer(v.shape, v.dtype, input=i) for i, v in enumerate(graph.inputs)]
         self.handles: dict[Value, Handle] = {v: self.whole(b) for v, b in zip(graph.inputs, self.inputs)}
         for v, array in graph.constants.items():

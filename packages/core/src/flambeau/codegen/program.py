@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import ArgumentError, ShapeError, explain
+from flambeau.codegen.checks import failure
 from flambeau.codegen.driver import Block
 from flambeau.codegen.layout import Layout
 from flambeau.codegen.llvm import Library
@@ -20,15 +21,16 @@ from flambeau.codegen.nodes import Access, Buffer, Node, Parameter
 from flambeau.codegen.pool import pool
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph
+from flambeau.primitives.bind import run_kernel
 
-_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # other Python threads may run meanwhile
+_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)  # other Python threads may run meanwhile
 
 
 @dataclass(eq=False)
 class Segment:
-    """Steps that run in one native call, each of one kernel or of several side by side."""
+    """Steps that run in one native call, each of one kernel or of several side by side, or a check."""
 
-    steps: list[list[Kernel]]
+    steps: list[list[Kernel] | Node]
     name: str = ""
     address: int = 0
     threads: bool = False  # whether the program uses the pool
@@ -135,7 +137,17 @@ class Call:
 
     def _native(self, segment: Segment) -> Callable[[], Any]:
         function, address = _CALL(segment.address), ctypes.c_void_p(self._block.ctypes.data)
-        return lambda: function(address)
+        checks = [step for step in segment.steps if isinstance(step, Node)]
+        if not checks:
+            return lambda: function(address)
+
+        def run() -> None:
+            failed = function(address)
+            if failed:
+                _, index = checks[failed - 1].accesses()
+                raise failure(checks[failed - 1], index.layout.view(self.array(index.buffer)))
+
+        return run
 
 
 class _PythonStep:
@@ -147,7 +159,7 @@ class _PythonStep:
     def __call__(self) -> None:
         node, call = self.node, self.call
         operands = [self._operand(x) for x in node.numbers]
-        out = CPU_BACKEND.run(node.prim, operands, tuple(operands), node.params)
+        out = run_kernel(CPU_BACKEND, node.prim, operands, tuple(operands), node.params)
         for buffer, array in zip(node.outputs, out if isinstance(out, tuple) else (out,)):
             _check(array, buffer.shape, buffer.dtype, f"output of {node.name}")
             np.copyto(call.array(buffer), array)

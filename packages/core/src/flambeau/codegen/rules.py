@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.codegen import expr
+from flambeau.codegen import checks, expr, gather, pick
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
@@ -186,5 +186,12 @@ RULES.update(
     linspace=_known_source,
     eye=_known_source,
     pow=_power,
+    argmax=pick.arg_extreme,
+    argmin=pick.arg_extreme,
+    nll=pick.nll,
+    nll_grad=pick.nll_grad,
+    triangle=pick.triangle,
+    in_range=checks.in_range,
+    **gather.RULES,
     matmul=_matmul,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from flambeau.device.base import executors
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph, Scalar, Value
+from flambeau.primitives.bind import run_kernel
 
 
 def interpret(graph: Graph, inputs: Sequence[Any], scalars: Mapping[Any, float] | None = None) -> list[Any]:
@@ -19,7 +20,7 @@ def interpret(graph: Graph, inputs: Sequence[Any], scalars: Mapping[Any, float] 
         arrays = [env[x] if isinstance(x, Value) else scalars[x.name] if isinstance(x, Scalar) else x for x in op.inputs]  # type: ignore[index]
         params = {k: v for k, v in op.params.items() if k != "device"}
         executor = next((executors[type(env[x])] for x in op.values()), CPU_BACKEND)
-        out = executor.run(op.prim, arrays, tuple(arrays), params)
+        out = run_kernel(executor, op.prim, arrays, tuple(arrays), params)
         for v, array in zip(op.outputs, out if type(out) is tuple else (out,), strict=True):
             env[v] = array
         for v in last.get(position, ()):

@@ -8,7 +8,7 @@ from flambeau.autograd.modes import no_grad
 from flambeau.base.dtypes import int64
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.ops import reduction as reduce_ops
-from flambeau.ops.indexing import check_range
+from flambeau.ops.indexing import in_range
 from flambeau.ops.pointwise import add_op, clamp, div_op, eq_op, gt_op, mul_op, ne_op, where
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import vector_norm
@@ -25,9 +25,7 @@ def _indices(op: str, input: Tensor, size: int) -> Tensor:
     if not isinstance(input, Tensor) or input._a.dtype.kind not in "iu":
         got = repr(input.dtype) if isinstance(input, Tensor) else type(input).__name__
         raise DtypeError(explain(op, expected="an integer tensor of indices", got=got, hint=".long()"))
-    i = to_dtype(input, int64)
-    check_range(op, i, size)
-    return i
+    return in_range(op, to_dtype(input, int64), size)
 
 
 def _padding(op: str, padding_idx: int | None, size: int) -> int | None:
@@ -172,6 +170,6 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if tensor._a.size == 0:
             raise ArgumentError(explain("one_hot", expected="num_classes for an empty tensor", got="-1"))
         num_classes = max(int(reduce_ops.amax(tensor)) + 1, 1)
-    check_range("one_hot", tensor, num_classes)
+    tensor = in_range("one_hot", tensor, num_classes)
     classes = as_tensor(np.arange(num_classes), device=tensor.device)
     return to_dtype(eq_op(reshape(to_dtype(tensor, int64), shape=(*tensor._a.shape, 1)), classes), int64)

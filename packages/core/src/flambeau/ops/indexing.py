@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base import dtypes
-from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of, broadcast
 from flambeau.ops.pointwise import where
 from flambeau.ops.promotion import to_dtype
@@ -27,15 +27,12 @@ def _index(op: str, index: Any, like: Tensor) -> Tensor:
     return i if i._a.dtype == np.int64 else to_dtype(i, dtypes.int64)
 
 
-def check_range(op: str, index: Tensor, size: int, negative: bool = False) -> None:
-    """Refuse indices outside [0, size) (or [-size, size)). Arrays without values are not checked."""
-    a = index._a
-    if type(a) is not np.ndarray or a.size == 0:
-        return
-    lo, hi = int(a.min()), int(a.max())
-    if hi >= size or lo < (-size if negative else 0):
-        bad = hi if hi >= size else lo
-        raise IndexingError(explain(op, expected=f"indices in [{-size if negative else 0}, {size - 1}]", got=str(bad)))
+def in_range(op: str, index: Tensor, size: int, negative: bool = False) -> Tensor:
+    """The indices, refused if one is outside [0, size) (or [-size, size))."""
+    low = -size if negative else 0
+    words = {"expected": f"indices in [{low}, {size - 1}]", "where": ""}
+    checked: Tensor = rows.in_range(index, op=op, low=low, high=size, ignore=None, **words)
+    return checked
 
 
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
@@ -51,18 +48,18 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
         x = reshape(x, shape=(1,)) if not x._a.ndim else x
         flat = rows.gather(x, reshape(i, shape=(1,)) if not i._a.ndim else i, axis=0)
         return reshape(flat, shape=i._a.shape)
-    d = _along("gather", x, dim, i)
+    d, i = _along("gather", x, dim, i)
     return rows.gather(x, i, axis=d)
 
 
-def _along(op: str, x: Tensor, dim: int, i: Tensor) -> int:
+def _along(op: str, x: Tensor, dim: int, i: Tensor) -> tuple[int, Tensor]:
+    """The axis, and the index if it fits there."""
     d = axis_of(op, dim, x._a.ndim)
     xs, ks = x._a.shape, i._a.shape
     if len(xs) != len(ks) or any(k > n for axis, (n, k) in enumerate(zip(xs, ks, strict=True)) if axis != d):
         expected = f"an index with as many axes as the tensor and no size (but along dim {d}) larger than {tuple(xs)}"
         raise ShapeError(explain(op, expected=expected, got=str(tuple(ks))))
-    check_range(op, i, xs[d])
-    return d
+    return d, in_range(op, i, xs[d])
 
 
 _REDUCE = {"add": rows.scatter_add, "sum": rows.scatter_add, "multiply": rows.scatter_mul, "prod": rows.scatter_mul}
@@ -79,7 +76,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
         raise DtypeError(explain("scatter", expected=f"src of dtype {input.dtype!r}", got=repr(src.dtype)))
     if not input._a.ndim:
         return reshape(scatter(reshape(input, shape=(1,)), 0, ravel(i), ravel(src), reduce=reduce), shape=())
-    d = _along("scatter", input, dim, i)
+    d, i = _along("scatter", input, dim, i)
     v = _leading(src, i)
     if reduce is None:
         return rows.scatter(input, i, v, axis=d)
@@ -107,7 +104,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
     """As `scatter`, combining with "sum", "prod", "mean", "amax" or "amin" (and with what was there, if `include_self`)."""
     i = _index("scatter_reduce", index, input)
-    d = _along("scatter_reduce", input, dim, i)
+    d, i = _along("scatter_reduce", input, dim, i)
     v = _leading(src, i)
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise ArgumentError(explain("scatter_reduce", expected="reduce sum, prod, mean, amax or amin", got=repr(reduce)))
@@ -149,21 +146,21 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input._a.ndim:
         return input
     d = axis_of("index_select", dim, input._a.ndim)
-    check_range("index_select", i, input._a.shape[d])
+    i = in_range("index_select", i, input._a.shape[d])
     return rows.index(input, reshape(i, shape=(i._a.size,)), axes=(d,))
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor."""
     i = _index("take", index, input)
-    check_range("take", i, input._a.size, negative=True)
+    i = in_range("take", i, input._a.size, negative=True)
     return rows.index(ravel(input), i, axes=(0,))
 
 
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with the elements of `source` put (or added) at positions of the flattened tensor."""
     i = _index("put", index, input)
-    check_range("put", i, input._a.size, negative=True)
+    i = in_range("put", i, input._a.size, negative=True)
     if i._a.size != source._a.size:
         raise ShapeError(explain("put", expected=f"{i._a.size} elements, one for each index", got=str(source._a.size)))
     out = rows.index_put(ravel(input), to_dtype(ravel(source), input.dtype), ravel(i), axes=(0,), accumulate=bool(accumulate))
@@ -183,8 +180,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """The coordinates, in a tensor of some shape, of positions in the flattened one."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    rest = _index("unravel_index", indices, indices)
-    check_range("unravel_index", rest, int(np.prod(sizes, dtype=np.int64)))
+    rest = in_range("unravel_index", _index("unravel_index", indices, indices), int(np.prod(sizes, dtype=np.int64)))
     out = []
     for n in reversed(sizes):
         out.append(rest % n)
@@ -195,7 +191,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
 def _slices(op: str, x: Tensor, dim: int, index: Any, source: Any, alpha: Any, accumulate: bool) -> Tensor:
     i = _index(op, index, x)
     d = axis_of(op, dim, x._a.ndim)
-    check_range(op, i, x._a.shape[d], negative=True)
+    i = in_range(op, i, x._a.shape[d], negative=True)
     if isinstance(source, Tensor) and alpha != 1:
         source = source * alpha
     if not isinstance(source, Tensor):
@@ -251,7 +247,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     order = (to_dtype(ravel(full), dtypes.int64).cumsum(0) - 1).clamp(min=0)
     if source._a.size == 0:
         return elementwise.copy(input)
-    check_range("masked_scatter", order, source._a.size)
+    order = in_range("masked_scatter", order, source._a.size)
     values = reshape(rows.index(ravel(source), order, axes=(0,)), shape=input._a.shape)
     return elementwise.where(full, values, input)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.dtypes import int64
-from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
+from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.ops import reduction as reduce_ops
 from flambeau.ops.activation import logsigmoid, sigmoid
@@ -39,7 +39,7 @@ from flambeau.ops.pointwise import (
 from flambeau.ops.promotion import only_tensors, to_dtype
 from flambeau.ops.reduction import log_softmax
 from flambeau.primitives import elementwise as rows
-from flambeau.primitives.indexing import index
+from flambeau.primitives.indexing import in_range, index
 from flambeau.primitives.movement import reshape
 from flambeau.primitives.normalize import nll
 from flambeau.primitives.reduce import sum_
@@ -318,7 +318,7 @@ def _class_weights(op: str, weight: Tensor, classes: int) -> Tensor:
 def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Tensor]:
     """The losses -w[t] * x[t] per position, and the weight of each (0 where the target is to be ignored)."""
     keep = rows.ne(target, ignore_index)
-    _check_classes(op, target, x._a.shape[1], ignore_index)
+    target = _checked_classes(op, target, x._a.shape[1], ignore_index)
     loss = nll(x, target, ignore=ignore_index)
     share = rows.cast(keep, dtype=x._a.dtype)
     if weight is not None:
@@ -329,14 +329,11 @@ def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_in
     return loss, share
 
 
-def _check_classes(op: str, target: Tensor, classes: int, ignore_index: int) -> None:
-    """Refuse class numbers outside [0, classes), the ignored one apart. Arrays without values are not checked."""
-    a = target._a
-    if type(a) is np.ndarray and a.size and not (a.min() >= 0 and a.max() < classes):
-        used = a[a != ignore_index]
-        if used.size and not (used.min() >= 0 and used.max() < classes):
-            bad = int(used.max() if used.max() >= classes else used.min())
-            raise IndexingError(explain(op, expected=f"class numbers in [0, {classes - 1}] or ignore_index={ignore_index}", got=str(bad)))
+def _checked_classes(op: str, target: Tensor, classes: int, ignore_index: int) -> Tensor:
+    """The targets, refused if a class number is outside [0, classes), the ignored one apart."""
+    words = {"expected": f"class numbers in [0, {classes - 1}] or ignore_index={ignore_index}", "where": ""}
+    checked: Tensor = in_range(target, op=op, low=0, high=classes, ignore=ignore_index, **words)
+    return checked
 
 
 def _class_reduced(loss: Tensor, share: Tensor, reduction: str) -> Tensor:

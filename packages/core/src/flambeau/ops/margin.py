@@ -10,7 +10,7 @@ from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.ops import reduction as reduce_ops
 from flambeau.ops.activation import logsigmoid
 from flambeau.ops.distance import pairwise_distance
-from flambeau.ops.indexing import check_range
+from flambeau.ops.indexing import in_range
 from flambeau.ops.loss import chosen, reduced_by, same_shape
 from flambeau.ops.pointwise import add_op, clamp, div_op, minimum, mul_op, neg, rsub, sqrt, sub_op, where
 from flambeau.ops.promotion import to_dtype
@@ -115,7 +115,7 @@ def multi_margin_loss(
     how = chosen(op, reduction, size_average, reduce)
     x, t = _rows(op, input, target, input._a.shape[:-1])
     n, classes = x._a.shape
-    check_range(op, t, classes)
+    t = in_range(op, t, classes)
     at = reshape(t, shape=(n, 1))
     short = clamp(add_op(sub_op(x, gather(x, at, axis=1)), margin), min=0)
     cost = short if p == 1 else mul_op(short, short)
@@ -137,7 +137,7 @@ def multilabel_margin_loss(
     n, classes = x._a.shape
     ended = cumsum(to_dtype(t < 0, int64), axis=1) > 0
     label = rows.where(ended, 0, t)
-    check_range(op, label, classes)
+    label = in_range(op, label, classes)
     valid = rows.cast(rows.logical_not(ended), dtype=x._a.dtype)
     named = scatter_add(zeros_of(x.detach(), (n, classes)), label, valid, axis=1) > 0
     short = clamp(add_op(sub_op(reshape(x, shape=(n, 1, classes)), reshape(gather(x, label, axis=1), shape=(n, classes, 1))), 1.0), min=0)

@@ -15,7 +15,7 @@ from flambeau.autograd.modes import mode
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import pair
 from flambeau.ops.convolution import batched, unbatched
-from flambeau.ops.indexing import check_range
+from flambeau.ops.indexing import in_range
 from flambeau.ops.pointwise import abs, div_op, mul_op, pow_op, relu, sign
 from flambeau.primitives import window as rows
 from flambeau.primitives.indexing import scatter, zeros_of
@@ -103,7 +103,7 @@ def _max_unpool(dims: int) -> Callable[..., Tensor]:
         usual = tuple((n - 1) * s - 2 * lo + k for n, k, s, (lo, _) in geometry)
         size = usual if output_size is None else _unpooled_size(op, tuple(output_size)[-dims:], usual, options["stride"])
         lead = x._a.shape[:2]
-        check_range(op, at, prod(size))
+        at = in_range(op, at, prod(size))
         flat, where = (reshape(t, shape=(*lead, prod(t._a.shape[2:]))) for t in (x, at))
         out = scatter(zeros_of(x.detach(), (*lead, prod(size))), where, flat, axis=2)
         return unbatched(reshape(out, shape=(*lead, *size)), input, dims)

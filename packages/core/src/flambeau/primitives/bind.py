@@ -99,6 +99,16 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     return out
 
 
+def run_kernel(executor: Any, prim: Any, arrays: list[Any], inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """A primitive on an executor's arrays, with errors that say which operation failed on what."""
+    try:
+        return executor.run(prim, arrays, inputs, params)
+    except FlambeauError:
+        raise
+    except (ValueError, TypeError, IndexError, ArithmeticError, KeyError) as error:
+        raise kernel_error(prim, arrays, params, error) from error
+
+
 def type_numbers(arrays: list[Any]) -> None:
     """Give Python numbers the dtype of a bfloat16 operand: ml_dtypes does not take them as weak, as NumPy's own types do."""
     d = next(a.dtype for a in arrays if hasattr(a, "dtype"))

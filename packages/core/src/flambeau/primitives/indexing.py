@@ -14,6 +14,15 @@ from flambeau.primitives.prim import primitive
 INT64 = np.dtype(np.int64)
 
 
+in_range = primitive(  # i itself, if its values (but `ignore`) lie in [low, high); `expected` and `where` are words of the error of `op`
+    "in_range",
+    "i",
+    kernel="select.in_range",
+    rule=lambda i, op, low, high, expected, where, ignore: (i.shape, i.dtype),
+    batch="elementwise",
+)
+
+
 def along(xp: Any, shape: tuple[int, ...], index: Any, axis: int) -> tuple[Any, ...]:
     """The full index of `gather`: positions everywhere but along `axis`, where `index` decides."""
     full = []

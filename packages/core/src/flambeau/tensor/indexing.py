@@ -125,13 +125,9 @@ def _positions(k: Tensor, shape: tuple[int, ...], axis: int) -> list[Tensor]:
             raise IndexingError(explain("indexing", expected=f"a mask of shape {tuple(covered)} at axis {axis}", got=str(tuple(k.shape))))
         at = rows.nonzero(k)
         return [at[:, i] for i in range(k._a.ndim)]
-    a, n = k._a, shape[axis]
-    if type(a) is np.ndarray and a.size and (int(a.max()) >= n or int(a.min()) < -n):
-        bad = int(a.max()) if int(a.max()) >= n else int(a.min())
-        raise IndexingError(
-            explain("indexing", expected=f"indices in [{-n}, {n - 1}] for axis {axis}", got=f"{bad} (shape {tuple(shape)})")
-        )
-    return [k]
+    n = shape[axis]
+    words = {"expected": f"indices in [{-n}, {n - 1}] for axis {axis}", "where": f" (shape {tuple(shape)})"}
+    return [rows.in_range(k, op="indexing", low=-n, high=n, ignore=None, **words)]
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:
