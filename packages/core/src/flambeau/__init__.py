@@ -128,6 +128,7 @@ __getattr__, __dir__ = _lazy_attributes(
         "distributions",
         "serialization",
         "hub",
+        "export",
         "train",
         "plugins",
         "testing",
