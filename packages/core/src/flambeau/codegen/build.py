@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.codegen import llvm
 from flambeau.codegen.cache import object_code
+from flambeau.codegen.contract import write_contract
 from flambeau.codegen.driver import Block, Driver
 from flambeau.codegen.expr import DTYPES
 from flambeau.codegen.fuse import Group, fuse
@@ -87,6 +88,8 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     if node.kind == "pieces":
         return [_write_piece(node, i, target) for i in range(len(node.regions))]
     stored = [n for n in group.nodes if n.outputs[0] in outside]
+    if node.kind == "contract":
+        return write_contract(group.nodes, stored, target)
     return list(write_group(group, stored, target))
 
 

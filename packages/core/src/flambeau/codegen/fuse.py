@@ -113,6 +113,8 @@ class Fusion:
                     return
         group = Group([node], len(self.groups))
         self.groups.append(group)
+        if node.kind == "contract" and node.params.get("fuses"):
+            group.space = node.shape
         if node.kind in ("map", "reduce"):
             group.space, group.axes = node.shape, node.axes
             if node.kind == "reduce":
@@ -134,7 +136,10 @@ class Fusion:
         return [g for g in found if g.space or g.nodes[0].kind == "map"]
 
     def _join(self, node: Node, group: Group) -> bool:
-        if len(group.nodes) >= _MOST or group.nodes[0].kind not in ("map", "reduce") or self._would_circle(node, group):
+        first = group.nodes[0]
+        if len(group.nodes) >= _MOST or first.kind not in ("map", "reduce", "contract") or self._would_circle(node, group):
+            return False
+        if first.kind == "contract" and not (node.kind == "map" and _fits_contraction(node, first)):
             return False
         if node.kind == "reduce":
             fits = node.shape == group.space and (not group.axes or group.axes == node.axes) and self._reads_level(node, group, False)
@@ -192,6 +197,16 @@ class Fusion:
             for other in self.groups:
                 if other.ancestors & bit:
                     other.ancestors |= group.ancestors
+
+
+def _fits_contraction(node: Node, first: Node) -> bool:
+    """Whether a map can be applied to the rows of a contraction: its operands are contiguous along them, or the same for all columns."""
+    if not first.params.get("fuses") or _size(node.shape) != _size(first.shape):
+        return False
+    layouts = [x.layout.reshape(first.shape) for x in node.operands if isinstance(x, Access)]
+    if first.params["full"][-1] == 1:
+        return all(x is not None for x in layouts)
+    return all(x is not None and x.strides[-1] in (0, 1) for x in layouts)
 
 
 def _reads_own(x: Access, group: Group, row: bool) -> bool:

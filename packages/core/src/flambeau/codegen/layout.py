@@ -151,3 +151,17 @@ class Layout:
             return np.empty(self.shape, array.dtype)
         start = array.reshape(-1)[self.offset :]
         return np.lib.stride_tricks.as_strided(start, self.shape, tuple(s * item for s in self.strides))
+
+
+def channels_last(layouts: list[Layout]) -> Ints | None:
+    """The order of axes in which to walk through images whose channels (axis 1) lie last in memory, if one of these layouts is such an
+    image."""
+    for x in layouts:
+        n = len(x.shape)
+        if n < 3 or x.shape[1] == 1 or x.strides[1] != 1:
+            continue
+        order = (0, *range(2, n), 1)
+        strides = [x.strides[i] for i in order if x.shape[i] != 1]
+        if len(strides) > 1 and all(a > b for a, b in zip(strides, strides[1:])):
+            return order
+    return None

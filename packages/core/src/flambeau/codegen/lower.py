@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from flambeau.codegen import expr
+from flambeau.codegen.contract import CONTRACTIONS
 from flambeau.codegen.decompose import DECOMPOSED
-from flambeau.codegen.layout import Ints, Layout
+from flambeau.codegen.layout import Ints, Layout, channels_last
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
 from flambeau.codegen.rules import RULES
 from flambeau.codegen.value import BOOL
@@ -54,26 +55,29 @@ class Lowering:
         result = own if result is None else result
         if not any(isinstance(x, (Access, Parameter)) for x in operands):
             return self._known(name, operands, params, shape, result)
-        space = tuple(n for n in shape if n != 1)
         arguments = tuple(self._operand(x, shape, own) for x in operands)
+        order = channels_last([x.layout for x in arguments if isinstance(x, Access)])
         if name == "cast":
             params = {}
-        return self.node(Node("map", name, arguments, space, params=params), shape, result)
+        return self._ordered(Node("map", name, tuple(_along(x, order) for x in arguments), (), params=params), shape, result, order)
 
     def reduce(self, kind: str, x: Handle, axis: Ints, keepdim: bool = True) -> Handle:
         """Reduce over axes."""
         axes = {a % len(x.shape) for a in axis}
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keepdim or i not in axes)
-        if isinstance(x, Uniform) or not all(x.shape[a] != 1 for a in axes):
-            x = self.memory(x)
-        kept = [i for i, n in enumerate(x.shape) if n != 1]
+        x = self.memory(x)
+        order = channels_last([x.layout]) or tuple(range(len(x.shape)))
+        kept = [i for i in order if x.shape[i] != 1]
+        if [i for i in kept if i not in axes] != sorted(i for i in kept if i not in axes):
+            order = tuple(range(len(x.shape)))  # the result would not come out in row-major order
+            kept = [i for i in order if x.shape[i] != 1]
         reduced = tuple(at for at, i in enumerate(kept) if i in axes)
         if kind in ("any", "all") and x.dtype.kind != "b":
             x = self.map("ne", x, 0, result=np.dtype(bool))
             assert isinstance(x, Access)
         if not reduced:
             return Access(x.buffer, self._reshaped(x, shape).layout) if isinstance(x, Access) else x
-        operand = Access(x.buffer, x.layout.squeeze())
+        operand = Access(x.buffer, x.layout.permute(order).squeeze())
         return self.node(Node("reduce", kind, (operand,), operand.shape, axes=reduced), shape, x.dtype)
 
     def uniform_like(self, number: Any, x: Handle, axis: Ints) -> Uniform:
@@ -100,6 +104,16 @@ class Lowering:
         node.outputs = (buffer,)
         self.nodes.append(node)
         return self.whole(buffer)
+
+    def _ordered(self, node: Node, shape: Ints, dtype: np.dtype, order: Ints | None) -> Access:
+        """Append a node whose result lies in memory with its axes in this order (None: as they come)."""
+        if order is None:
+            node.shape = tuple(n for n in shape if n != 1)
+            return self.node(node, shape, dtype)
+        there = tuple(shape[i] for i in order)
+        node.shape = tuple(n for n in there if n != 1)
+        x = self.node(node, there, dtype)
+        return Access(x.buffer, x.layout.permute(tuple(order.index(i) for i in range(len(shape)))))
 
     def copied(self, x: Handle) -> Access:
         """A copy in row-major order."""
@@ -129,7 +143,7 @@ class Lowering:
         if isinstance(x, Parameter):
             return x
         if isinstance(x, Access):
-            return Access(x.buffer, x.layout.expand(shape).squeeze())
+            return Access(x.buffer, x.layout.expand(shape))
         return Uniform(x.number, x.dtype, ()) if isinstance(x, Uniform) else Uniform(x, dtype, ())
 
     def _known(self, name: str, operands: Any, params: dict[str, Any], shape: Ints, dtype: np.dtype) -> Uniform:
@@ -145,7 +159,7 @@ class Lowering:
         name = op.prim.name
         outputs: Any = None
         if all(0 not in v.shape for v in (*op.values(), *op.outputs)):
-            rule = RULES.get(name)
+            rule = RULES.get(name) or CONTRACTIONS.get(name)
             if rule is not None:
                 outputs = rule(self, handles, params, op)
             elif name in DECOMPOSED:
@@ -183,6 +197,13 @@ class Lowering:
         node.outputs = tuple(Buffer(v.shape, v.dtype, node) for v in op.outputs)
         self.nodes.append(node)
         return tuple(self.whole(b) for b in node.outputs)
+
+
+def _along(x: Operand, order: Ints | None) -> Operand:
+    """An operand with its axes in this order, without those of size 1."""
+    if not isinstance(x, Access):
+        return x
+    return Access(x.buffer, (x.layout if order is None else x.layout.permute(order)).squeeze())
 
 
 def _fits(number: Any, dtype: np.dtype) -> bool:

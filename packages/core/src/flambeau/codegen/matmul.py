@@ -19,7 +19,7 @@ from flambeau.codegen.loops import NAME, Kernel
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.packing import write_copy, write_transpose
 from flambeau.codegen.text import Code, Module, scalar_type
-from flambeau.codegen.tile import Tile, shape_of_tile, write_tile
+from flambeau.codegen.tile import GIVEN, Stored, Tile, shape_of_tile, write_tile
 
 _L2 = 512 << 10  # bytes of cache that blocks are sized for; most processors have it or more
 _LARGE = 1 << 21  # multiplications from which a product is worth several threads
@@ -136,6 +136,8 @@ class _Product:
         self.nc = columns if self.pack_b and sizes.n > columns else sizes.n
         self.a_transposed = sizes.a[1] != 1 and sizes.a[0] == 1
         self.a_distance = (self.mc if self.a_transposed else self.kc) + _PAD  # between rows of a packed block of A
+        packed = (1, self.a_distance) if self.a_transposed else (self.a_distance, 1)
+        self.a_steps = packed if self.pack_a else sizes.a  # along rows and along the summed axis
         self.packed_b = -(-self.nc // self.columns) * self.columns * self.kc if self.pack_b else 0
         self.packed_a = (self.kc if self.a_transposed else self.mc) * self.a_distance if self.pack_a else 0
         self.scratch = self.packed_a + self.packed_b
@@ -188,19 +190,17 @@ class _Product:
             with self.code.loop(times, start=str(first), step=self.columns) as n:
                 panel = self._moved(b, n, int(steps) if self.pack_b else self.sizes.b[1])
                 for top, repeat, rows in _cut(size[0], self.rows):
-                    tile = self._tile(rows, columns, add)
+                    tile = self._tile(rows, columns)
                     with self.code.loop(repeat, start=str(top), step=self.rows) as m:
                         place = self._moved(self._moved(c, m, self.sizes.c), n, 1)
-                        name = write_tile(self.module, tile, self.dtype, self.lanes)
-                        arguments = f"ptr {self._moved(a, m, tile.a_row)}, ptr {panel}, ptr {place}, i64 {steps}"
+                        name = write_tile(self.module, tile, Stored(self.sizes.c, add), self.dtype, self.lanes)
+                        arguments = f"ptr {self._moved(a, m, self.a_steps[0])}, ptr {panel}, ptr {place}, i64 {steps}"
                         self.code.do(f"call void @{name}({arguments})")
 
-    def _tile(self, rows: int, columns: int, add: bool) -> Tile:
-        a_row, a_step = self.sizes.a
-        if self.pack_a:
-            a_row, a_step = (1, self.a_distance) if self.a_transposed else (self.a_distance, 1)
+    def _tile(self, rows: int, columns: int) -> Tile:
+        a_row, a_step = self.a_steps
         b_step = self.columns if self.pack_b else self.sizes.b[0]
-        return Tile(rows, columns, a_row, a_step, b_step, self.sizes.c, self.pack_b, add)
+        return Tile(tuple(r * a_row for r in range(rows)), columns, ((GIVEN, a_step, b_step),), self.pack_b)
 
     # -- packing --------------------------------------------------------------------------------------------------------------------------
     def _pack_a(self, a: str, rows: int, steps: str) -> str:

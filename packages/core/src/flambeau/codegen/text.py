@@ -64,6 +64,7 @@ class Module:
         self.functions: dict[str, str] = {}
         self.declared: dict[str, None] = {}
         self.imports: dict[str, None] = {}
+        self.tiles: dict[Any, str] = {}  # the names of tiles that are written already
 
     def declare(self, line: str) -> None:
         """Note a declaration once."""

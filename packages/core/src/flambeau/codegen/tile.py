@@ -1,59 +1,98 @@
-"""The inner kernel of a matrix product: a tile of the result in registers, one rank-one update for each step along the summed axis.
+"""The inner kernel of a contraction: a tile of the result in registers, one rank-one update for each step along the summed axes.
 
-The lanes run along the columns of the tile. Elements of A are broadcast from memory, whatever its strides; rows of B are contiguous.
+The lanes run along the columns of the tile. Elements of A are broadcast from memory, wherever they lie; rows of B are contiguous. What is
+done with the finished rows, at least storing them, is the business of a `Finish`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
+from typing import Protocol
 
 import numpy as np
 
+from flambeau.codegen.layout import Ints
 from flambeau.codegen.llvm import Target
+from flambeau.codegen.memory_access import load, store
 from flambeau.codegen.text import Code, Module, scalar_type, vector
 from flambeau.codegen.value import V
 
-UNROLL = 2
+UNROLL = 4  # steps along a long summed axis in one round of its loop
+GIVEN = -1
+_WHOLE = 12  # steps along short summed axes that are written out without any loop
 
 
 @dataclass(frozen=True)
 class Tile:
-    """`rows` by `columns` results. Strides are in elements: of A along rows and along the summed axis, of rows of B, of rows of C."""
+    """`rows` are where the rows of A begin, in elements. `loops`, outermost first, are the summed axes: how many steps (GIVEN: the
+    argument `steps`), and how far a step goes in A and in B. `padded`: B's rows are whole vectors, so that no load needs a mask. `paired`: A has
+    an element for each column, as in a depthwise convolution."""
 
-    rows: int
+    rows: Ints
     columns: int
-    a_row: int
-    a_step: int
-    b_step: int
-    c_row: int
-    padded: bool  # B's rows are whole vectors, so that no load needs a mask
-    add: bool  # add to what C holds
+    loops: tuple[tuple[int, int, int], ...]
+    padded: bool
+    paired: bool = False
 
-    def name(self) -> str:
-        """The helper function's name."""
-        return f"tile{self.rows}x{self.columns}{'_add' if self.add else ''}"
+
+class Finish(Protocol):
+    """What becomes of a tile: `parameters` of the tile's function, and instructions for the finished vectors of row `r`. The last vector
+    has only `rest` columns, unless that is 0."""
+
+    def parameters(self) -> list[str]: ...
+
+    def row(self, code: Code, r: int, values: list[V], rest: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows stored at distances `c_row` in C, or added to what is there."""
+
+    c_row: int
+    add: bool
+
+    def parameters(self) -> list[str]:
+        return ["ptr noalias %C"]
+
+    def row(self, code: Code, r: int, values: list[V], rest: int) -> None:
+        for c, value in enumerate(values):
+            count = rest if c == len(values) - 1 else 0
+            place = code.element("%C", value.element, str(r * self.c_row + c * value.lanes))
+            if self.add:
+                value = value + load(code, place, value.dtype, value.lanes, count)
+            store(code, place, value, count)
+
+
+def rows_of_tile(target: Target, vectors: int) -> int:
+    """The most rows of a tile of so many vectors: the registers hold it beside a row of B and an element of A."""
+    rows = max((target.registers - (2 if target.registers == 32 else 1)) // vectors - 1, 1)
+    if target.level == "generic":
+        rows = max(rows - 2, 1)  # products need registers of their own there
+    return min(rows, 14)
+
+
+def widest_tile(target: Target) -> int:
+    """The most vectors in a row of a tile."""
+    return 4 if target.registers == 32 and target.level == "avx512" else 2
 
 
 def shape_of_tile(target: Target, dtype: np.dtype, m: int, n: int) -> tuple[int, int]:
-    """Rows and columns of a full tile: as many accumulators as the registers hold beside a row of B and an element of A."""
+    """Rows and columns of a full tile for m rows and n columns."""
     lanes = target.lanes(dtype.itemsize)
-    widest = 4 if target.registers == 32 and target.level == "avx512" else 2
-    vectors = min(widest, -(-n // lanes))
-    spare = 2 if target.registers == 32 else 1
-    rows = max((target.registers - spare) // vectors - 1, 1)
-    if target.level == "generic":
-        rows = max(rows - 2, 1)  # products need registers of their own there
-    rows = min(rows, 14)
+    vectors = min(widest_tile(target), -(-n // lanes))
+    rows = rows_of_tile(target, vectors)
     tiles = -(-m // rows)
     return min(rows, -(-m // tiles)), vectors * lanes
 
 
-def write_tile(module: Module, tile: Tile, dtype: np.dtype, lanes: int) -> str:
-    """Write the helper `name(A, B, C, steps)` into the module, once; its name."""
-    name = tile.name()
-    if name not in module.functions:
+def write_tile(module: Module, tile: Tile, finish: Finish, dtype: np.dtype, lanes: int) -> str:
+    """Write the helper `name(A, B, parameters of the finish, steps if they are an argument)` into the module, once; its name."""
+    name = module.tiles.get((tile, finish))
+    if name is None:
+        name = module.tiles[tile, finish] = f"tile{len(module.tiles)}_{len(tile.rows)}x{tile.columns}"
         module.functions[name] = ""
-        module.functions[name] = _Body(module, tile, dtype, lanes).text(name)
+        module.functions[name] = _Body(module, tile, dtype, lanes).text(name, finish)
     return name
 
 
@@ -65,65 +104,65 @@ class _Body:
         self.vectors = -(-tile.columns // lanes)
         self.rest = tile.columns % lanes  # lanes of the last vector; 0: all
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, finish: Finish) -> str:
         code, tile = self.code, self.tile
-        cells = [(r, c) for r in range(tile.rows) for c in range(self.vectors)]
-        slots = {cell: code.slot(self.kind) for cell in cells}
-        for slot in slots.values():
+        self.cells = [(r, c) for r in range(len(tile.rows)) for c in range(self.vectors)]
+        self.slots = {cell: code.slot(self.kind) for cell in self.cells}
+        for slot in self.slots.values():
             code.do(f"store {self.kind} zeroinitializer, ptr {slot}")
-        main = code.arithmetic("sub", "%steps", code.arithmetic("urem", "%steps", str(UNROLL)))
-        with code.span(main, step=str(UNROLL)) as at:
-            self._steps(at, UNROLL, slots)
-        with code.span("%steps", start=main) as at:
-            self._steps(at, 1, slots)
-        for r, c in cells:
-            self._finish(r, c, slots[r, c])
-        return code.function(
-            name, ["ptr noalias readonly %A", "ptr noalias readonly %B", "ptr noalias %C", "i64 %steps"], "internal "
-        ).replace(") #0 {", ") #0 noinline {", 1)
+        self._sum(list(tile.loops), "%A", "%B")
+        for r in range(len(tile.rows)):
+            values = [V(code, code.let(f"load {self.kind}, ptr {self.slots[r, c]}"), self.dtype, self.lanes) for c in range(self.vectors)]
+            finish.row(code, r, values, self.rest)
+        steps = ["i64 %steps"] if any(count == GIVEN for count, _, _ in tile.loops) else []
+        parameters = ["ptr noalias readonly %A", "ptr noalias readonly %B", *finish.parameters(), *steps]
+        return code.function(name, parameters, "internal ").replace(") #0 {", ") #0 noinline {", 1)
 
-    def _steps(self, at: str, count: int, slots: dict[tuple[int, int], str]) -> None:
-        code, tile = self.code, self.tile
-        a = code.element("%A", self.element, code.arithmetic("mul", at, str(tile.a_step)))
-        b = code.element("%B", self.element, code.arithmetic("mul", at, str(tile.b_step)))
-        for k in range(count):
-            row = [
-                self._load(code.element(b, self.element, str(k * tile.b_step + c * self.lanes)), c, tile.padded)
-                for c in range(self.vectors)
-            ]
-            for r in range(tile.rows):
-                p = code.element(a, self.element, str(r * tile.a_row + k * tile.a_step))
-                x = V(code, code.let(f"load {self.element}, ptr {p}, align {self.dtype.itemsize}"), self.dtype, 0).spread(self.lanes)
+    def _sum(self, loops: list[tuple[int, int, int]], a: str, b: str) -> None:
+        """Add all products of these loops: short ones written out, the last one of others several steps a round."""
+        code, total = self.code, prod(count for count, _, _ in loops)
+        if 0 <= total <= _WHOLE:
+            steps = [(0, 0)]
+            for count, across, down in loops:
+                steps = [(x + i * across, y + i * down) for x, y in steps for i in range(count)]
+            if steps:
+                self._steps(steps, a, b)
+            return
+        (count, across, down), inner = loops[0], loops[1:]
+        if inner:
+            with code.loop(count) as i:
+                self._sum(inner, self._moved(a, i, across), self._moved(b, i, down))
+            return
+        known = count != GIVEN
+        main = str(count - count % UNROLL) if known else code.arithmetic("sub", "%steps", code.arithmetic("urem", "%steps", str(UNROLL)))
+        with code.span(main, step=str(UNROLL)) as i:
+            self._steps([(k * across, k * down) for k in range(UNROLL)], self._moved(a, i, across), self._moved(b, i, down))
+        if known and count % UNROLL:
+            rest = [(k * across, k * down) for k in range(count % UNROLL)]
+            self._steps(rest, self._moved(a, main, across), self._moved(b, main, down))
+        elif not known:
+            with code.span("%steps", start=main) as i:
+                self._steps([(0, 0)], self._moved(a, i, across), self._moved(b, i, down))
+
+    def _moved(self, pointer: str, index: str, step: int) -> str:
+        return self.code.element(pointer, self.element, self.code.arithmetic("mul", index, str(step)))
+
+    def _steps(self, steps: list[tuple[int, int]], a: str, b: str) -> None:
+        """Rank-one updates by elements of A and rows of B at these distances."""
+        code, align = self.code, self.dtype.itemsize
+        total = {cell: V(code, code.let(f"load {self.kind}, ptr {self.slots[cell]}"), self.dtype, self.lanes) for cell in self.cells}
+        for across, down in steps:
+            row = [self._vector(b, down + c * self.lanes, c) for c in range(self.vectors)]
+            for r, begin in enumerate(self.tile.rows):
+                if not self.tile.paired:
+                    place = code.element(a, self.element, str(begin + across))
+                    one = V(code, code.let(f"load {self.element}, ptr {place}, align {align}"), self.dtype, 0).spread(self.lanes)
                 for c in range(self.vectors):
-                    total = V(code, code.let(f"load {self.kind}, ptr {slots[r, c]}"), self.dtype, self.lanes)
-                    code.do(f"store {self.kind} {x.fma(row[c], total).text}, ptr {slots[r, c]}")
+                    x = self._vector(a, begin + across + c * self.lanes, c, False) if self.tile.paired else one
+                    total[r, c] = x.fma(row[c], total[r, c])
+        for cell in self.cells:
+            code.do(f"store {self.kind} {total[cell].text}, ptr {self.slots[cell]}")
 
-    def _finish(self, r: int, c: int, slot: str) -> None:
-        code = self.code
-        value = V(code, code.let(f"load {self.kind}, ptr {slot}"), self.dtype, self.lanes)
-        place = code.element("%C", self.element, str(r * self.tile.c_row + c * self.lanes))
-        if self.tile.add:
-            value = value + self._load(place, c, False)
-        if self._partial(c):
-            name = f"llvm.masked.store.v{self.lanes}{'f32' if self.dtype.itemsize == 4 else 'f64'}.p0"
-            code.module.declare(f"declare void @{name}({self.kind}, ptr, <{self.lanes} x i1>)")
-            code.do(
-                f"call void @{name}({self.kind} {value.text}, ptr align {self.dtype.itemsize} {place}, <{self.lanes} x i1> {self._mask()})"
-            )
-        else:
-            code.do(f"store {self.kind} {value.text}, ptr {place}, align {self.dtype.itemsize}")
-
-    def _load(self, place: str, c: int, whole: bool) -> V:
-        code = self.code
-        if whole or not self._partial(c):
-            return V(code, code.let(f"load {self.kind}, ptr {place}, align {self.dtype.itemsize}"), self.dtype, self.lanes)
-        name = f"llvm.masked.load.v{self.lanes}{'f32' if self.dtype.itemsize == 4 else 'f64'}.p0"
-        code.module.declare(f"declare {self.kind} @{name}(ptr, <{self.lanes} x i1>, {self.kind})")
-        arguments = f"ptr align {self.dtype.itemsize} {place}, <{self.lanes} x i1> {self._mask()}, {self.kind} zeroinitializer"
-        return V(code, code.let(f"call {self.kind} @{name}({arguments})"), self.dtype, self.lanes)
-
-    def _partial(self, c: int) -> bool:
-        return bool(self.rest) and c == self.vectors - 1
-
-    def _mask(self) -> str:
-        return f"<{', '.join(f'i1 {int(i < self.rest)}' for i in range(self.lanes))}>"
+    def _vector(self, base: str, at: int, c: int, padded: bool | None = None) -> V:
+        partial = c == self.vectors - 1 and not (self.tile.padded if padded is None else padded)
+        return load(self.code, self.code.element(base, self.element, str(at)), self.dtype, self.lanes, self.rest if partial else 0)
