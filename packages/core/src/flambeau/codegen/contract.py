@@ -46,7 +46,9 @@ def _image(low: Any, name: str, operands: tuple[Access, ...], shape: Ints, param
 def _is_for_us(handles: list[Any], op: Op) -> bool:
     v = op.outputs[0]
     padding = op.params["padding"]
-    return v.dtype in FLOATS and all(h.dtype == v.dtype for h in handles) and len(v.shape) <= 5 and all(p >= 0 for lo in padding for p in lo)
+    return (
+        v.dtype in FLOATS and all(h.dtype == v.dtype for h in handles) and len(v.shape) <= 5 and all(p >= 0 for lo in padding for p in lo)
+    )
 
 
 def _conv(low: Any, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
@@ -59,7 +61,9 @@ def _weight_grad(low: Any, handles: list[Any], params: dict[str, Any], op: Op) -
     if not _is_for_us(handles, op):
         return None
     v = op.outputs[0]
-    return low.node(Node("contract", op.prim.name, _operands(low, handles, 2), v.shape, params={**params, "full": v.shape}), v.shape, v.dtype)
+    return low.node(
+        Node("contract", op.prim.name, _operands(low, handles, 2), v.shape, params={**params, "full": v.shape}), v.shape, v.dtype
+    )
 
 
 CONTRACTIONS = {"conv": _conv, "conv_input_grad": _conv, "conv_weight_grad": _weight_grad}

@@ -227,9 +227,7 @@ def input_grad(node: Node, epilogue: Epilogue, target: Target) -> Steps:
     panels, packing = write_panels(w.buffer, source, vectors, target)
     kernels = []
     for plan, parts in plans:
-        offsets = [
-            p.layout.offset + sum(parts[a].start * places[1 + a][i] for a in range(3)) for i, p in enumerate(epilogue.places)
-        ]
+        offsets = [p.layout.offset + sum(parts[a].start * places[1 + a][i] for a in range(3)) for i, p in enumerate(epilogue.places)]
         kernels += _contract(plan, panels, epilogue, offsets, target)
     return [*steps, packing, kernels]
 

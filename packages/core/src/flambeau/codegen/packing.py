@@ -81,9 +81,7 @@ def _block(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], tar
     square(code, dtype, lanes, (*source, lanes), (*target, lanes))
 
 
-def square(
-    code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int, int], target: tuple[str, int, int], fill: bool = False
-) -> None:
+def square(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int, int], target: tuple[str, int, int], fill: bool = False) -> None:
     """Transpose a square of vectors, or its first rows and columns: (address, distance between rows, how many) of both sides. Riffles the
     first half of the rows into the second, log2(lanes) times. With `fill`, rows of the target are whole vectors, ending in zeros."""
     element = scalar_type(dtype)
