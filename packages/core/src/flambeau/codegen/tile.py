@@ -26,8 +26,8 @@ _WHOLE = 12  # steps along short summed axes that are written out without any lo
 @dataclass(frozen=True)
 class Tile:
     """`rows` are where the rows of A begin, in elements. `loops`, outermost first, are the summed axes: how many steps (GIVEN: the
-    argument `steps`), and how far a step goes in A and in B. `padded`: B's rows are whole vectors, so that no load needs a mask. `paired`: A has
-    an element for each column, as in a depthwise convolution."""
+    argument `steps`), and how far a step goes in A and in B. `padded`: B's rows are whole vectors, so that no load needs a mask.
+    `paired`: A has an element for each column, as in a depthwise convolution."""
 
     rows: Ints
     columns: int

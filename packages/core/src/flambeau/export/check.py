@@ -41,6 +41,10 @@ def _bool(x: Any) -> bool:
     return type(x) is bool
 
 
+def _text(x: Any) -> bool:
+    return type(x) is str
+
+
 def _tuple(test: Test) -> Test:
     return lambda x: type(x) is tuple and all(map(test, x))
 
@@ -125,6 +129,7 @@ SCHEMAS: dict[str, Schema] = {
     "nll": {"ignore": _int},
     "nll_grad": {"classes": _int, "ignore": _int},
     "embedding": {"padding_idx": _or_none(_int), "by_frequency": _bool},
+    "in_range": {"op": _text, "low": _int, "high": _int, "expected": _text, "ignore": _or_none(_int)},
     "index": {"axes": _INTS},
     "index_put": {"axes": _INTS, "accumulate": _bool},
     "sort": {"axis": _int, "descending": _bool},

@@ -30,8 +30,7 @@ def _index(op: str, index: Any, like: Tensor) -> Tensor:
 def in_range(op: str, index: Tensor, size: int, negative: bool = False) -> Tensor:
     """The indices, refused if one is outside [0, size) (or [-size, size))."""
     low = -size if negative else 0
-    words = {"expected": f"indices in [{low}, {size - 1}]", "where": ""}
-    checked: Tensor = rows.in_range(index, op=op, low=low, high=size, ignore=None, **words)
+    checked: Tensor = rows.in_range(index, op=op, low=low, high=size, ignore=None, expected="indices in [{low}, {last}]")
     return checked
 
 

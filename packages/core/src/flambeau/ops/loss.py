@@ -331,8 +331,8 @@ def _picked(op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_in
 
 def _checked_classes(op: str, target: Tensor, classes: int, ignore_index: int) -> Tensor:
     """The targets, refused if a class number is outside [0, classes), the ignored one apart."""
-    words = {"expected": f"class numbers in [0, {classes - 1}] or ignore_index={ignore_index}", "where": ""}
-    checked: Tensor = in_range(target, op=op, low=0, high=classes, ignore=ignore_index, **words)
+    expected = f"class numbers in [0, {{last}}] or ignore_index={ignore_index}"
+    checked: Tensor = in_range(target, op=op, low=0, high=classes, ignore=ignore_index, expected=expected)
     return checked
 
 

@@ -14,11 +14,13 @@ from flambeau.primitives.prim import primitive
 INT64 = np.dtype(np.int64)
 
 
-in_range = primitive(  # i itself, if its values (but `ignore`) lie in [low, high); `expected` and `where` are words of the error of `op`
+# i itself, if its values (but `ignore`) lie in [low, high). `expected` (where {low} and {last} stand for the limits) are words of the
+# error of `op`.
+in_range = primitive(
     "in_range",
     "i",
     kernel="select.in_range",
-    rule=lambda i, op, low, high, expected, where, ignore: (i.shape, i.dtype),
+    rule=lambda i, op, low, high, expected, ignore: (i.shape, i.dtype),
     batch="elementwise",
 )
 

@@ -126,8 +126,8 @@ def _positions(k: Tensor, shape: tuple[int, ...], axis: int) -> list[Tensor]:
         at = rows.nonzero(k)
         return [at[:, i] for i in range(k._a.ndim)]
     n = shape[axis]
-    words = {"expected": f"indices in [{-n}, {n - 1}] for axis {axis}", "where": f" (shape {tuple(shape)})"}
-    return [rows.in_range(k, op="indexing", low=-n, high=n, ignore=None, **words)]
+    expected = f"indices in [{{low}}, {{last}}] for axis {axis}"
+    return [rows.in_range(k, op="indexing", low=-n, high=n, ignore=None, expected=expected)]
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:

@@ -73,12 +73,13 @@ def add_at(xp: Any, out: Array, index: tuple[Array, ...], values: Array) -> None
     np.add.at(out.reshape(-1), flat.reshape(-1), values.reshape(-1))  # NumPy is quick for one axis
 
 
-def in_range(xp: Any, i: Array, op: str, low: int, high: int, expected: str, where: str, ignore: int | None) -> Array:
+def in_range(xp: Any, i: Array, op: str, low: int, high: int, expected: str, ignore: int | None) -> Array:
     """i, if all of it but `ignore` lies in [low, high); else the error of `op`, which names the largest value or, if that is right, the
     smallest. Other devices than the CPU do not look."""
     if xp is np and i.size and (i.min() < low or i.max() >= high):
         used = i if ignore is None else i[i != ignore]
         if used.size and (used.min() < low or used.max() >= high):
             bad = int(used.max()) if used.max() >= high else int(used.min())
-            raise IndexingError(explain(op, expected=expected, got=f"{bad}{where}"))
+            expected = expected.replace("{low}", str(low)).replace("{last}", str(high - 1))
+            raise IndexingError(explain(op, expected=expected, got=str(bad)))
     return i[...]
