@@ -362,6 +362,12 @@ def along(d, name):
     return [d.floats(*shape), index, *values], {"axis": axis}
 
 
+@case("in_range")
+def in_range(d, name):
+    params = {"op": "index", "low": -2, "high": 3, "expected": "small ones", "where": "", "ignore": d.one_of(None, -1)}
+    return [d.ints(-2, 3, *d.shape())], params
+
+
 def index_of(d):
     shape = d.shape(1, 3, least=1)
     axes = tuple(i for i in range(len(shape)) if d.one_of(True, False)) or (0,)

@@ -359,3 +359,19 @@ def test_vmap_inside_and_other_devices():
     with pytest.warns(UserWarning, match="device 'meta'"):
         f(fb.ones(2, device="meta"))
     assert f(fb.ones(2, device="meta")).shape == (2,)
+
+
+def test_another_stream_of_random_numbers():
+    """`use_stream` between calls: the program draws from the new stream."""
+    compiled = fb.compile(lambda: fb.rand(5) + 1)
+    for _ in range(3):
+        compiled()
+    before = fb.random.use_stream("torch")
+    try:
+        for _ in range(3):
+            fb.manual_seed(3)
+            got = compiled()
+            fb.manual_seed(3)
+            np.testing.assert_allclose(got, fb.rand(5) + 1)
+    finally:
+        fb.random.use_stream(before)

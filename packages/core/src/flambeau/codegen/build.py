@@ -25,13 +25,14 @@ from flambeau.codegen.memory import Step, plan
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment
+from flambeau.codegen.random import write_random
 from flambeau.codegen.wide import write_group
 from flambeau.graph.ir import Graph
 from flambeau.primitives.prim import lookup
 
 Work = list[Kernel] | Node  # kernels that may run side by side, a check, or a primitive that Python runs
 Steps = list[Work]
-_WRITERS: dict[str, Callable[[Node, llvm.Target], list[Kernel]]] = {"matmul": write_matmul, "gather": write_gather}
+_WRITERS: dict[str, Callable[[Node, llvm.Target], list[Kernel]]] = {"matmul": write_matmul, "gather": write_gather, "random": write_random}
 
 
 def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.Target | None = None) -> Program:
@@ -150,7 +151,7 @@ def _link(low: Lowering, steps: Steps, results: list[Buffer], target: llvm.Targe
     """Lay out memory, compile what is not in the cache, and join it."""
     seen = [_seen(s) for s in steps]
     constants = list({b: None for s in seen for b in s.reads if b.constant is not None})
-    fixed = [*low.inputs, *results, *constants]
+    fixed = [*low.inputs, *results, *constants, *(s.state for s in low.streams.values())]
     offsets, size = plan(seen, set(fixed))
     block = Block(offsets, {b: Block.FIRST + i for i, b in enumerate(fixed)})
     segments: list[Segment | Node] = []
@@ -162,7 +163,7 @@ def _link(low: Lowering, steps: Steps, results: list[Buffer], target: llvm.Targe
         else:
             segments.append(Segment([step]))
     library = _compile([s for s in segments if isinstance(s, Segment)], block, target)
-    return Program(low.graph, block, size, low.inputs, results, constants, segments, library)
+    return Program(low.graph, block, size, low.inputs, results, constants, segments, library, list(low.streams.values()))
 
 
 def _compile(segments: list[Segment], block: Block, target: llvm.Target) -> llvm.Library | None:

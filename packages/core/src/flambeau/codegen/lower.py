@@ -12,6 +12,7 @@ from flambeau.codegen.contract import CONTRACTIONS
 from flambeau.codegen.decompose import DECOMPOSED
 from flambeau.codegen.layout import Ints, Layout, channels_last
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
+from flambeau.codegen.random import streams_of
 from flambeau.codegen.rules import RULES
 from flambeau.codegen.value import BOOL
 from flambeau.graph.ir import Graph, Op, Scalar, Value
@@ -28,12 +29,15 @@ class Lowering:
         self.graph = graph
         self.nodes: list[Node] = []
         self.ranges: dict[Buffer, Any] = {}  # of integers: what checks.py knows of their values
+        self.streams = streams_of(graph)
         self.inputs = [Buffer(v.shape, v.dtype, input=i) for i, v in enumerate(graph.inputs)]
         self.handles: dict[Value, Handle] = {v: self.whole(b) for v, b in zip(graph.inputs, self.inputs)}
         for v, array in graph.constants.items():
             self.handles[v] = self.constant(np.asarray(array))
         for op in graph.ops:
             self._op(op)
+        for stream in self.streams.values():
+            stream.close()
         self.results = [self.handles[v] for v in graph.results]
 
     # -- what rules call ------------------------------------------------------------------------------------------------------------------

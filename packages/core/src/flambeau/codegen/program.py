@@ -19,6 +19,7 @@ from flambeau.codegen.loops import Kernel
 from flambeau.codegen.memory import ALIGN
 from flambeau.codegen.nodes import Access, Buffer, Node, Parameter
 from flambeau.codegen.pool import pool
+from flambeau.codegen.random import Stream
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph
 from flambeau.primitives.bind import run_kernel
@@ -52,8 +53,10 @@ class Program:
         constants: list[Buffer],
         segments: list[Segment | Node],
         library: Library | None,
+        streams: Sequence[Stream] = (),
     ) -> None:
         self.block, self.inputs, self.results, self.constants, self.segments = block, inputs, results, constants, segments
+        self.streams = streams
         self.numbers = len(graph.scalars)
         self.shapes = [v.shape for v in graph.results]
         self.arena = aligned(arena)
@@ -106,6 +109,8 @@ class Call:
             assert b.constant is not None
             self._keep(b, b.constant)
         self._steps = [self._native(s) if isinstance(s, Segment) else _PythonStep(s, self) for s in program.segments]
+        if program.streams:
+            self._steps[0] = self._drawing(self._steps[0])
         self._only = self._steps[0] if program.native else None
 
     def set(self, i: int, array: np.ndarray) -> None:
@@ -134,6 +139,19 @@ class Call:
     def _keep(self, buffer: Buffer, array: np.ndarray) -> None:
         self._arrays[buffer] = array
         self._block[self.program.block.slots[buffer]] = array.ctypes.data
+
+    def _drawing(self, step: Callable[[], Any]) -> Callable[[], Any]:
+        """The first step, before which the generators give what the whole run draws."""
+        states = [(stream, np.zeros(2, np.uint64)) for stream in self.program.streams]
+        for stream, state in states:
+            self._keep(stream.state, state)
+
+        def run() -> None:
+            for stream, state in states:
+                stream.reserve(state)
+            step()
+
+        return run
 
     def _native(self, segment: Segment) -> Callable[[], Any]:
         function, address = _CALL(segment.address), ctypes.c_void_p(self._block.ctypes.data)

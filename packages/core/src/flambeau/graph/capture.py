@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from flambeau.graph.ir import Graph, Op, Scalar, Value
 from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.elementwise import cast
 from flambeau.primitives.movement import expand, offset_of, put_strided, take_strided
-from flambeau.primitives.source import make
+from flambeau.primitives.source import make, random
 from flambeau.primitives.value import Value as Tensorlike
 
 
@@ -66,6 +67,7 @@ class Capture(Interceptor):
         self.reads: list[str] = []
         self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
         self.guards: list[Callable[[], bool]] = []
+        self.generators: list[Any] = []  # that were drawn from
         self.numbers: list[Callable[[], list[dict[str, float]]]] = []  # for each optimizer step: computes the numbers of the next
 
     # -- the interceptor ------------------------------------------------------------------------------------------------------------------
@@ -74,6 +76,9 @@ class Capture(Interceptor):
             if isinstance(x, Tensorlike) and type(x._a) is not np.ndarray:
                 return self._elsewhere(prim, inputs, params, x)
         values = tuple(self._operand(x) for x in inputs)
+        if prim is random and params["generator"] not in self.generators:
+            self.generators.append(params["generator"])
+            self.guard(partial(_stream_of, params["generator"]))
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
         else:
@@ -231,6 +236,10 @@ def capturing() -> Iterator[Capture]:
     capture = Capture()
     with intercept(capture):
         yield capture
+
+
+def _stream_of(generator: Any) -> str:
+    return str(generator.stream.name)
 
 
 def _decides_shape(op: Op) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.base.errors import ArgumentError, NameNotFound, did_you_mean, explain
-from flambeau.primitives.streams import STREAMS, Stream
+from flambeau.primitives.streams import STREAMS, PhiloxStream, Stream
 
 Array = Any
 ShapeLike = int | Sequence[int]
@@ -109,6 +109,14 @@ class Generator:
         """Continue from a state of `get_state` of the same kind of stream."""
         with self._lock:
             self.stream.set_state(state)
+
+    def reserve(self, blocks: int) -> tuple[int, int]:
+        """Skip blocks of four words of the philox stream, which somebody else makes: the seed, and the number of the first block."""
+        with self._lock:
+            stream = self.stream
+            if not isinstance(stream, PhiloxStream):
+                raise ArgumentError(explain("reserve", expected="the philox stream", got=stream.name))
+            return stream.initial_seed(), stream.advance(blocks)
 
     def random_bits(self, n: int) -> Array:
         """n uniform uint64 words."""

@@ -12,9 +12,9 @@ import numpy as np
 
 Array = Any
 
-_ROUNDS = 10
-_MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
-_WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+ROUNDS = 10
+MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 _MASK = (1 << 64) - 1
 
 
@@ -31,7 +31,7 @@ def multiply_high(xp: Any, a: Array, b: int) -> Array:
 def philox_round(xp: Any, words: tuple[Array, ...], key: tuple[int, int]) -> tuple[Array, ...]:
     """One round on four uint64 arrays."""
     c0, c1, c2, c3 = words
-    m0, m1 = _MULTIPLIERS
+    m0, m1 = MULTIPLIERS
     return (
         multiply_high(xp, c2, m1) ^ c1 ^ np.uint64(key[0]),
         c2 * np.uint64(m1),
@@ -42,8 +42,8 @@ def philox_round(xp: Any, words: tuple[Array, ...], key: tuple[int, int]) -> tup
 
 def philox(xp: Any, words: tuple[Array, ...], key: tuple[int, int]) -> tuple[Array, ...]:
     """Encrypt the counters `words` (four uint64 arrays, least significant first) with `key`."""
-    for i in range(_ROUNDS):
-        words = philox_round(xp, words, ((key[0] + i * _WEYL[0]) & _MASK, (key[1] + i * _WEYL[1]) & _MASK))
+    for i in range(ROUNDS):
+        words = philox_round(xp, words, ((key[0] + i * WEYL[0]) & _MASK, (key[1] + i * WEYL[1]) & _MASK))
     return words
 
 
