@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flambeau.hub.cache import cache_dir
+from flambeau.hub.conversion import convert
 from flambeau.hub.download import fetch
 from flambeau.hub.reading import load_weights
 from flambeau.hub.weights import Weights
 
-__all__ = ["Weights", "cache_dir", "fetch", "load_weights"]
+__all__ = ["Weights", "cache_dir", "convert", "fetch", "load_weights"]
