@@ -364,7 +364,7 @@ def along(d, name):
 
 @case("in_range")
 def in_range(d, name):
-    params = {"op": "index", "low": -2, "high": 3, "expected": "small ones", "where": "", "ignore": d.one_of(None, -1)}
+    params = {"op": "index", "low": -2, "high": 3, "expected": "small ones", "ignore": d.one_of(None, -1)}
     return [d.ints(-2, 3, *d.shape())], params
 
 
