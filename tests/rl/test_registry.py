@@ -18,12 +18,12 @@ def registered() -> dict[tuple[str, str], str]:
 
 def test_every_name_leads_to_an_agent_or_a_recipe() -> None:
     rows = registered()
-    assert ("agent", "ppo") in rows
-    assert ("recipe", "cartpole") in rows
+    assert ("agents", "ppo") in rows
+    assert ("recipes", "cartpole") in rows
     for (kind, name), target in rows.items():
         module, _, attribute = target.partition(":")
         found = getattr(import_module(module), attribute)
-        if kind == "agent":
+        if kind == "agents":
             assert issubclass(found, Agent)
         else:
             assert isinstance(found, Recipe)
@@ -31,7 +31,7 @@ def test_every_name_leads_to_an_agent_or_a_recipe() -> None:
 
 
 def test_every_agent_is_registered() -> None:
-    names = {name for kind, name in registered() if kind == "agent"}
+    names = {name for kind, name in registered() if kind == "agents"}
     assert names == {kind.name for kind in subclasses(Agent) if "name" in vars(kind) and kind.__module__.startswith("flambeau_rl.")}
 
 

@@ -103,7 +103,7 @@ class Agent(Loop, ABC):
 
     @abstractmethod
     def build(self) -> None:
-        """Make `self.model`, `self.optimizer` and whatever else the agent needs; what a checkpoint must hold of it goes into `extra_parts`."""
+        """Make `self.model`, `self.optimizer` and whatever else is needed; what a checkpoint must hold of it goes into `extra_parts`."""
 
     @abstractmethod
     def act(self, observations: Array) -> Array:
@@ -178,7 +178,8 @@ class Agent(Loop, ABC):
             learnt = self.observe(transition)
             watch.lap("update")
         self.stride = self.step - before
-        self.metrics = {"mean_return": environments.mean_return(), "mean_length": environments.mean_length(), **self.metrics}
+        known = {"mean_return": environments.mean_return(), "mean_length": environments.mean_length()}
+        self.metrics = {**known, **{name: value for name, value in self.metrics.items() if name not in known}}
 
     def _check_metrics(self) -> None:
         for name, value in self.metrics.items():

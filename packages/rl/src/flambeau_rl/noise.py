@@ -45,7 +45,10 @@ class Normal:
 
 
 class OrnsteinUhlenbeck(Normal):
-    """Numbers that wander around 0, so that pushes last (Uhlenbeck and Ornstein 1930; Lillicrap et al. 2016): `x += -theta x dt + sigma sqrt(dt) n`."""
+    """Numbers that wander around 0, so that pushes last: `x += -theta * x * dt + sigma * sqrt(dt) * normal`.
+
+    Uhlenbeck and Ornstein 1930, "On the theory of Brownian motion"; for actions: Lillicrap et al. 2016 (arXiv 1509.02971).
+    """
 
     def __init__(self, sigma: float, theta: float = 0.15, dt: float = 0.01) -> None:
         super().__init__(sigma)
@@ -72,8 +75,8 @@ class OrnsteinUhlenbeck(Normal):
 def make_noise(kind: str, sigma: float) -> Noise:
     """Noise by name: "normal" or "ornstein-uhlenbeck".
 
-    >>> make_noise("normal", 0.0)((2,), None)
-    array([0., 0.], dtype=float32)
+    >>> make_noise("normal", 0.1)((2, 3), None).shape
+    (2, 3)
     """
     kinds = {"normal": Normal, "ornstein-uhlenbeck": OrnsteinUhlenbeck}
     if kind not in kinds:

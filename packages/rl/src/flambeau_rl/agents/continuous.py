@@ -54,8 +54,11 @@ class ContinuousAgent(OffPolicyAgent):
         return (low + 0.5 * (actions + 1.0) * (high - low)).astype(self.space.dtype)
 
     def predict_batch(self, observations: Tensor, deterministic: bool) -> Array:
-        actions = self.greedy(observations).numpy() if deterministic else self.explore(observations.cpu().numpy())
-        return self.to_env(actions)
+        return self.to_env((self.greedy(observations) if deterministic else self.drawn(observations)).cpu().numpy())
+
+    def drawn(self, observations: Tensor) -> Tensor:
+        """Actions `(N, A)` of the policy as it learns; of a policy that is not random, the best ones."""
+        return self.greedy(observations)
 
 
 def frozen_copy(module: nn.Module, like: nn.Module) -> nn.Module:

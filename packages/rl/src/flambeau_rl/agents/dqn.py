@@ -11,7 +11,7 @@ after it, which a copy of the network that changes slowly says; take the best ac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from gymnasium.spaces import Discrete
@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class DQNConfig:
-    """The settings of DQN. Defaults are those of Stable-Baselines3 2.9 (`stable_baselines3/dqn/dqn.py`), except where a line names a paper."""
+    """The settings of DQN. Defaults are those of Stable-Baselines3 2.9 (`stable_baselines3/dqn/dqn.py`), or of a named paper."""
 
     learning_rate: Annotated[float | str, "step size of Adam, a schedule"] = 1e-4
     buffer_size: Annotated[int, "transitions that are remembered"] = 1_000_000
@@ -88,7 +88,7 @@ class DQN(OffPolicyAgent):
     """
 
     name = "dqn"
-    config_type: type = DQNConfig
+    config_type: ClassVar[type] = DQNConfig
     config: DQNConfig
     atoms = 1
 

@@ -18,8 +18,8 @@ Array = np.ndarray[Any, Any]
 class OffPolicyAgent(Agent):
     """Acts, remembers, and every `train_freq` steps of each environment does `gradient_steps` updates with transitions from its memory.
 
-    The first `learning_starts` steps are random. A subclass writes
-    `build_model`, `explore`, `random_actions`, `to_env`, `kept_action` and `learn_from`. Its config has `buffer_size`, `learning_starts`, `batch_size`, `gamma`, `train_freq`, `gradient_steps` and `n_steps`.
+    The first `learning_starts` steps are random. A subclass writes `build_model`, `explore`, `random_actions`, `to_env`, `kept_action` and
+    `learn_from`. Its config has `buffer_size`, `learning_starts`, `batch_size`, `gamma`, `train_freq`, `gradient_steps` and `n_steps`.
     """
 
     def build(self) -> None:

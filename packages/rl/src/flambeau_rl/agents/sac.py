@@ -18,7 +18,7 @@ from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau.optim import Adam
 from flambeau_rl.agents.continuous import ContinuousAgent, frozen_copy
-from flambeau_rl.agents.td3 import check, least
+from flambeau_rl.agents.td3 import check, errors, least
 from flambeau_rl.buffers import Transitions
 from flambeau_rl.encoders import FlattenEncoder
 from flambeau_rl.networks import draw_weights, follow, tower
@@ -122,11 +122,14 @@ class SAC(ContinuousAgent):
 
     @no_grad()
     def greedy(self, observations: Tensor) -> Tensor:
-        return self.model.actor(observations)[0].tanh().cpu()
+        return self.model.actor(observations)[0].tanh()
 
     @no_grad()
+    def drawn(self, observations: Tensor) -> Tensor:
+        return self.model.actor.sample(observations, self.random.generator)[0]
+
     def explore(self, observations: Array) -> Array:
-        return self.model.actor.sample(self.tensor(observations), self.random.generator)[0].cpu().numpy()
+        return self.drawn(self.tensor(observations)).cpu().numpy()
 
     def learn_from(self, batch: Transitions) -> dict[str, Any]:
         self.set_learning_rate(self.config.learning_rate, self.optimizer, self.actor_optimizer, self.entropy_optimizer)
@@ -156,7 +159,7 @@ class SAC(ContinuousAgent):
             actions, log_probs = self.model.actor.sample(batch.next_observations, self.random.generator)
             worth = least(self.model.critic_target(batch.next_observations, actions)) - price * log_probs
             targets = batch.rewards + batch.discounts * worth
-        loss = 0.5 * sum(F.mse_loss(values, targets) for values in self.model.critic(batch.observations, batch.actions))
+        loss = 0.5 * errors(self.model.critic(batch.observations, batch.actions), targets)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -1,13 +1,13 @@
 """Twin delayed deep deterministic policy gradient.
 
-Fujimoto, van Hoof and Meger 2018, "Addressing function approximation error in actor-critic methods" (arXiv 1802.09477): two critics of which
-the less hopeful is believed, a policy that is updated less often than they are, and noise on the actions that targets are computed with.
+Fujimoto, van Hoof and Meger 2018, "Addressing function approximation error in actor-critic methods" (arXiv 1802.09477): of two
+critics the less hopeful is believed, the policy is updated less often than they are, and there is noise on the actions of targets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class TD3(ContinuousAgent):
     """
 
     name = "td3"
-    config_type: type = TD3Config
+    config_type: ClassVar[type] = TD3Config
     config: TD3Config
     critics = 2
 
@@ -108,10 +108,10 @@ class TD3(ContinuousAgent):
 
     @no_grad()
     def greedy(self, observations: Tensor) -> Tensor:
-        return self.model.actor(observations).cpu()
+        return self.model.actor(observations)
 
     def explore(self, observations: Array) -> Array:
-        actions = self.greedy(self.tensor(observations)).numpy()
+        actions = self.greedy(self.tensor(observations)).cpu().numpy()
         return np.clip(actions + self.noise(actions.shape, self.random.generator), -1.0, 1.0).astype(np.float32)
 
     def observe(self, transition: Transition) -> bool:
@@ -135,7 +135,7 @@ class TD3(ContinuousAgent):
             noise = noise.clamp(-config.target_noise_clip, config.target_noise_clip)
             actions = (self.model.actor_target(batch.next_observations) + noise).clamp(-1.0, 1.0)
             targets = batch.rewards + batch.discounts * least(self.model.critic_target(batch.next_observations, actions))
-        loss = sum(F.mse_loss(values, targets) for values in self.model.critic(batch.observations, batch.actions))
+        loss = errors(self.model.critic(batch.observations, batch.actions), targets)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -147,6 +147,11 @@ class TD3(ContinuousAgent):
         loss.backward()
         self.actor_optimizer.step()
         return loss.detach()
+
+
+def errors(critics: list[Tensor], targets: Tensor) -> Tensor:
+    """The squared errors of all critics together."""
+    return flambeau.stack([F.mse_loss(values, targets) for values in critics]).sum()
 
 
 def least(values: list[Tensor]) -> Tensor:
