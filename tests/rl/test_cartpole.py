@@ -92,16 +92,6 @@ def test_without_pillow_there_is_a_line_and_no_film(tmp_path, monkeypatch, capsy
     assert not (tmp_path / "episode.gif").exists()
 
 
-def test_the_registered_names_lead_here():
-    from flambeau.plugins import Register
-    from flambeau_rl.registry import flambeau_register
-
-    facade = Register("rl")
-    flambeau_register(registry=facade)
-    targets = {name: target for _, name, target, _ in facade.rows}
-    assert targets == {"ppo": "flambeau_rl.agents.ppo:PPO", "cartpole": "flambeau_rl.recipes.cartpole:recipe"}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_it_balances_the_pole(tmp_path, seed):

@@ -30,6 +30,7 @@ from flambeau.train import Callback, Loop
 from flambeau_rl.adapters import Environments, Transition
 from flambeau_rl.errors import TrainingFault
 from flambeau_rl.evaluation import Evaluation, evaluate
+from flambeau_rl.schedules import schedule
 from flambeau_rl.spaces import describe, restore
 
 Array = np.ndarray[Any, Any]
@@ -94,14 +95,15 @@ class Agent(Loop, ABC):
         self.seed = seed
         self.device = flambeau.device(device)
         self.random = RandomSource(seed)
+        self.extra_parts: dict[str, Any] = {}
         self.build()
-        self.parts = {"policy": self.model, "optimizer": self.optimizer, "random": self.random}
+        self.parts = {"policy": self.model, "optimizer": self.optimizer, "random": self.random, **self.extra_parts}
         if self._environments is not None:
             self.parts["environments"] = self._environments
 
     @abstractmethod
     def build(self) -> None:
-        """Make `self.model`, `self.optimizer` and whatever else the agent needs."""
+        """Make `self.model`, `self.optimizer` and whatever else is needed; what a checkpoint must hold of it goes into `extra_parts`."""
 
     @abstractmethod
     def act(self, observations: Array) -> Array:
@@ -127,6 +129,14 @@ class Agent(Loop, ABC):
     def remaining(self) -> float:
         """What remains of the learning, for schedules: 1 at the beginning, 0 at the end."""
         return max(0.0, 1.0 - self.step / self.total_steps) if self.total_steps else 1.0
+
+    def set_learning_rate(self, value: float | str, *optimizers: Any) -> float:
+        """Set the learning rate of optimizers (without any, of the agent's) to what a schedule says now, and return it."""
+        lr = schedule(value)(self.remaining)
+        for optimizer in optimizers or (self.optimizer,):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        return lr
 
     def learn(
         self, total_steps: int, *, callbacks: Iterable[Callback] = (), resume: str | os.PathLike[str] | None = None
@@ -168,7 +178,8 @@ class Agent(Loop, ABC):
             learnt = self.observe(transition)
             watch.lap("update")
         self.stride = self.step - before
-        self.metrics = {"mean_return": environments.mean_return(), "mean_length": environments.mean_length(), **self.metrics}
+        known = {"mean_return": environments.mean_return(), "mean_length": environments.mean_length()}
+        self.metrics = {**known, **{name: value for name, value in self.metrics.items() if name not in known}}
 
     def _check_metrics(self) -> None:
         for name, value in self.metrics.items():

@@ -16,6 +16,7 @@ from flambeau import Tensor, nn
 from flambeau_rl.distributions import Distribution
 from flambeau_rl.encoders import FlattenEncoder
 from flambeau_rl.heads import make_head
+from flambeau_rl.networks import tower
 
 
 class TwoTowers(nn.Module):
@@ -23,8 +24,8 @@ class TwoTowers(nn.Module):
 
     def __init__(self, size: int, widths: Sequence[int], activation: type[nn.Module]) -> None:
         super().__init__()
-        self.policy_net = _tower(size, widths, activation)
-        self.value_net = _tower(size, widths, activation)
+        self.policy_net = tower(size, widths, activation)
+        self.value_net = tower(size, widths, activation)
 
 
 class ActorCritic(nn.Module):
@@ -91,11 +92,3 @@ class ActorCritic(nn.Module):
     def values(self, observations: Tensor) -> Tensor:
         """The values alone, `(N,)`."""
         return self.value_net(self.mlp_extractor.value_net(self.encoder(observations))).squeeze(-1)
-
-
-def _tower(size: int, widths: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width in widths:
-        layers += [nn.Linear(size, width), activation()]
-        size = width
-    return nn.Sequential(*layers)

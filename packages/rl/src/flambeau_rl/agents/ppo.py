@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -22,22 +22,9 @@ from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau.nn.utils import clip_grad_norm_
 from flambeau.optim import Adam
-from flambeau_rl.adapters import Transition
-from flambeau_rl.agent import Agent
-from flambeau_rl.buffers import Batch, RolloutBuffer, minibatches
-from flambeau_rl.policies import ActorCritic
+from flambeau_rl.agents.on_policy import OnPolicyAgent, explained_variance
+from flambeau_rl.buffers import Batch, minibatches
 from flambeau_rl.schedules import schedule
-
-Array = np.ndarray[Any, Any]
-
-
-class Acted(NamedTuple):
-    """What `act` decided, until `observe` is told what came of it."""
-
-    observations: Array
-    actions: Array
-    log_probs: Array
-    values: Array
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,7 @@ class PPOConfig:
             schedule(value)
 
 
-class PPO(Agent):
+class PPO(OnPolicyAgent):
     """Proximal policy optimisation for Box, Discrete, MultiDiscrete and MultiBinary actions.
 
     >>> agent = PPO("CartPole-v1", PPOConfig(n_steps=16, batch_size=8, n_epochs=1))
@@ -90,69 +77,16 @@ class PPO(Agent):
     name = "ppo"
     config_type = PPOConfig
     config: PPOConfig
-    model: ActorCritic
 
-    def build(self) -> None:
-        config, spaces = self.config, self.spaces
-        self.model = ActorCritic(
-            spaces.observation, spaces.action, config.net_arch, log_std_init=config.log_std_init, generator=self.random.generator
-        ).to(self.device)
-        self.weights = list(self.model.parameters())
-        self.optimizer = Adam(self.weights, lr=1.0, eps=config.adam_eps)  # the schedule sets lr before each update
-        self.buffer: RolloutBuffer | None = None
-        self._acted: Acted | None = None
-
-    # Collecting
-
-    @no_grad()
-    def act(self, observations: Array) -> Array:
-        distribution, values = self.model(self.tensor(observations))
-        actions = distribution.sample(self.random.generator)
-        log_probs = distribution.log_prob(actions)
-        self._acted = Acted(observations, _array(actions), _array(log_probs), _array(values))
-        return self.model.head.to_env(self._acted.actions)
-
-    def observe(self, transition: Transition) -> bool:
-        if self._acted is None:
-            raise ArgumentError(explain("PPO.observe", expected="a call of act before each call", got="none"))
-        if self.buffer is None:
-            self.buffer = self._new_buffer(len(transition.rewards))
-        self.buffer.add(*self._acted, self._with_cut_off_values(transition), transition.ended, transition.valid)
-        self._acted = None
-        self.step += len(transition.rewards)
-        if not self.buffer.full:
-            return False
-        self.buffer.finish(self._values(transition.observations), gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
-        self.metrics = self.update(self.buffer.batch(self.device))
-        self.buffer.clear()
-        return True
-
-    def _new_buffer(self, n_envs: int) -> RolloutBuffer:
-        space, head = self.spaces.observation, self.model.head
-        return RolloutBuffer(self.config.n_steps, n_envs, (space.shape or (), space.dtype), (head.shape, head.dtype))
-
-    def _with_cut_off_values(self, transition: Transition) -> Array:
-        """The rewards, with the discounted value of what a time limit cut off."""
-        if not len(transition.final_observations):
-            return transition.rewards
-        rewards = transition.rewards.copy()
-        rewards[transition.truncated] += self.config.gamma * self._values(transition.final_observations)
-        return rewards
-
-    @no_grad()
-    def _values(self, observations: Array) -> Array:
-        return _array(self.model.values(self.tensor(observations)))
-
-    # Learning
+    def make_optimizer(self, weights: list[Any]) -> Adam:
+        return Adam(weights, lr=1.0, eps=self.config.adam_eps)  # the schedule sets lr before each update
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Learn from a rollout, and return the means of each minibatch's numbers."""
         config, remaining = self.config, self.remaining
         clip = schedule(config.clip_range)(remaining)
         clip_values = None if config.clip_range_vf is None else schedule(config.clip_range_vf)(remaining)
-        lr = schedule(config.learning_rate)(remaining)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        lr = self.set_learning_rate(config.learning_rate)
         numbers: list[dict[str, Tensor]] = []
         for minibatch in self._passes(batch):
             loss, measured = self.losses(minibatch, clip, clip_values)
@@ -165,7 +99,7 @@ class PPO(Agent):
             self.optimizer.step()
         self.loss = loss.detach()
         means = {name: float(np.mean([row[name].item() for row in numbers])) for name in numbers[0]}
-        return {**means, "explained_variance": _explained_variance(batch), "lr": lr}
+        return {**means, "explained_variance": explained_variance(batch), "lr": lr}
 
     def _passes(self, batch: Batch) -> Iterator[Batch]:
         for _ in range(self.config.n_epochs):
@@ -198,27 +132,8 @@ class PPO(Agent):
             "clip_fraction": clip_fraction,
         }
 
-    # Playing
-
-    @no_grad()
-    def predict_batch(self, observations: Tensor, deterministic: bool) -> Array:
-        distribution = self.model.distribution(observations)
-        actions = distribution.mode() if deterministic else distribution.sample(self.random.generator)
-        return self.model.head.to_env(_array(actions))
-
-
-def _array(tensor: Tensor) -> Array:
-    return tensor.detach().cpu().numpy()
-
 
 def _normalized(advantages: Tensor) -> Tensor:
     if len(advantages) < 2:
         return advantages  # one number has no deviation
     return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-
-
-def _explained_variance(batch: Batch) -> float:
-    """How much of the variation of the returns the values foresaw: 1 is all of it, 0 none, below 0 worse than a constant."""
-    returns, values = _array(batch.returns), _array(batch.values)
-    variance = float(np.var(returns))
-    return 1.0 - float(np.var(returns - values)) / variance if variance else float("nan")
