@@ -1,0 +1,85 @@
+"""The preprocessing that pretrained weights want: a PIL image, or a tensor (..., 3, H, W), to normalised floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flambeau
+from flambeau import Tensor
+from flambeau_vision import functional as F
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def _floats(image: Any) -> Any:
+    """Pixels from 0 to 1; a PIL image becomes RGB first."""
+    if hasattr(image, "getbands"):
+        image = F.pil_to_tensor(image.convert("RGB"))
+    return F.to_dtype(image.as_subclass(Tensor), flambeau.float32, scale=True)
+
+
+def _resized(image: Any, size: Any, interpolation: str, antialias: bool) -> Any:
+    if size is None:
+        return image
+    if hasattr(image, "getbands"):
+        image = F.pil_to_tensor(image.convert("RGB"))
+    return F.resize(image.as_subclass(Tensor), size, interpolation, antialias=antialias)
+
+
+class _Preset:
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+
+class ImageClassification(_Preset):
+    """Resize the shorter side, crop the middle, normalise: (..., 3, crop_size, crop_size).
+
+    >>> import flambeau
+    >>> ImageClassification(crop_size=8, resize_size=10)(flambeau.zeros(3, 20, 30, dtype=flambeau.uint8)).shape
+    flambeau.Size([3, 8, 8])
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int,
+        resize_size: int = 256,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+    ) -> None:
+        self.crop_size, self.resize_size = crop_size, resize_size
+        self.mean, self.std, self.interpolation, self.antialias = tuple(mean), tuple(std), interpolation, antialias
+
+    def __call__(self, image: Any) -> Any:
+        image = _resized(image, self.resize_size, self.interpolation, self.antialias)
+        return F.normalize(_floats(F.center_crop(image, self.crop_size)), self.mean, self.std)
+
+
+class ObjectDetection(_Preset):
+    """Floats from 0 to 1: detectors resize and normalise themselves."""
+
+    def __call__(self, image: Any) -> Any:
+        return _floats(image)
+
+
+class SemanticSegmentation(_Preset):
+    """Resize the shorter side (None keeps the size), normalise."""
+
+    def __init__(
+        self,
+        *,
+        resize_size: int | None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+    ) -> None:
+        self.resize_size = resize_size
+        self.mean, self.std, self.interpolation, self.antialias = tuple(mean), tuple(std), interpolation, antialias
+
+    def __call__(self, image: Any) -> Any:
+        image = _resized(image, self.resize_size, self.interpolation, self.antialias)
+        return F.normalize(_floats(image), self.mean, self.std)
