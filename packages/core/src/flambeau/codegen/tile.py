@@ -19,15 +19,15 @@ from flambeau.codegen.text import Code, Module, scalar_type, vector
 from flambeau.codegen.value import V
 
 UNROLL = 4  # steps along a long summed axis in one round of its loop
-GIVEN = -1
+GIVEN = -1  # a number of steps that is an argument
 _WHOLE = 12  # steps along short summed axes that are written out without any loop
 
 
 @dataclass(frozen=True)
 class Tile:
     """`rows` are where the rows of A begin, in elements. `loops`, outermost first, are the summed axes: how many steps (GIVEN: the
-    argument `steps`), and how far a step goes in A and in B. `padded`: B's rows are whole vectors, so that no load needs a mask. `paired`: A has
-    an element for each column, as in a depthwise convolution."""
+    argument `steps`), and how far a step goes in A and in B. `padded`: B's rows are whole vectors, so that no load needs a mask.
+    `paired`: A has an element for each column, as in a depthwise convolution."""
 
     rows: Ints
     columns: int
