@@ -89,7 +89,7 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     if node.kind == "pieces":
         return [_write_piece(node, i, target) for i in range(len(node.regions))]
     stored = [n for n in group.nodes if n.outputs[0] in outside]
-    if node.kind == "contract":
+    if node.kind in ("contract", "steps"):
         return list(write_contract(group.nodes, stored, target))
     return list(write_group(group, stored, target))
 

@@ -244,7 +244,7 @@ def _turned(w: Access, s: Shape) -> Source:
 
 
 # -- the gradient of the weight -----------------------------------------------------------------------------------------------------------
-def weight_grad(node: Node, epilogue: Epilogue, target: Target) -> Steps:
+def weight_grad(node: Node, target: Target) -> Steps:
     """The sum over batch and space of x and y, at each kernel position."""
     x, y = node.accesses()
     s = Shape.of(x.shape, node.outputs[0].shape, y.shape, node.params)

@@ -68,6 +68,8 @@ class Fusion:
                 for a in node.accesses():
                     readers.setdefault(a.buffer, []).append((node, a))
         for group in self.groups:
+            if group.nodes[0].kind == "contract":
+                continue  # its maps cost nothing where they are
             for node in reversed(group.nodes):
                 if node.kind != "map" or node in group.rows or node.outputs[0] in results or len(group.nodes) == 1:
                     continue
@@ -78,7 +80,13 @@ class Fusion:
     def _move(self, node: Node, group: Group, other: Group, readers: dict[Buffer, list[tuple[Node, Access]]]) -> None:
         """Where every reader is at its own point, and nothing has to be stored for it that is not needed elsewhere."""
         big = [a for a in node.accesses() if a.layout.is_contiguous and a.layout.size == _size(node.shape)]
-        if len(other.nodes) >= _MOST or not other.space or node.shape != other.space or len(big) > 2:
+        if (
+            len(other.nodes) >= _MOST
+            or other.nodes[0].kind not in ("map", "reduce")
+            or not other.space
+            or node.shape != other.space
+            or len(big) > 2
+        ):
             return
         for a in node.accesses():
             if self.home.get(a.buffer) is group and any(n is not node and self.home[n.outputs[0]] is group for n, _ in readers[a.buffer]):
@@ -113,7 +121,7 @@ class Fusion:
                     return
         group = Group([node], len(self.groups))
         self.groups.append(group)
-        if node.kind == "contract" and node.params.get("fuses"):
+        if node.kind == "contract":
             group.space = node.shape
         if node.kind in ("map", "reduce"):
             group.space, group.axes = node.shape, node.axes
@@ -201,7 +209,7 @@ class Fusion:
 
 def _fits_contraction(node: Node, first: Node) -> bool:
     """Whether a map can be applied to the rows of a contraction: its operands are contiguous along them, or the same for all columns."""
-    if not first.params.get("fuses") or _size(node.shape) != _size(first.shape):
+    if _size(node.shape) != _size(first.shape):
         return False
     layouts = [x.layout.reshape(first.shape) for x in node.operands if isinstance(x, Access)]
     if first.params["full"][-1] == 1:

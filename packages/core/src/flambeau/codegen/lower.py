@@ -129,6 +129,12 @@ class Lowering:
         space = tuple(n for n in x.shape if n != 1)
         return self.node(Node("map", "copy", (Access(x.buffer, x.layout.squeeze()),), space), x.shape, x.dtype)
 
+    def channels_last(self, x: Access) -> Access:
+        """A copy of an image with its channels (axis 1) last in memory."""
+        n = len(x.shape)
+        order = (0, *range(2, n), 1)
+        return self._ordered(Node("map", "copy", (_along(x, order),), ()), x.shape, x.dtype, order)
+
     def memory(self, x: Handle) -> Access:
         """A known number as an array in memory; an access as it is."""
         if isinstance(x, Access):

@@ -19,7 +19,7 @@ from flambeau.codegen.text import Code, Module, scalar_type, vector
 from flambeau.codegen.value import V
 
 UNROLL = 4  # steps along a long summed axis in one round of its loop
-GIVEN = -1
+GIVEN = -1  # a number of steps that is an argument
 _WHOLE = 12  # steps along short summed axes that are written out without any loop
 
 
