@@ -1,7 +1,7 @@
 """Convolutions, linear layers and the networks made of them, compiled, beside PyTorch eager: `python -m benchmarks.contractions`.
 
-Bars (compiler): linear-GELU-linear and convolutions 1.2x, ResNet-18, an MNIST network and DCGAN 1.3x. Times are of whole calls from
-Python, on two threads. GF/s stand beside the machine's peak: that of a matrix product times the threads. Names of rows given as arguments choose.
+Bars (compiler): linear-GELU-linear and convolutions 1.2x, ResNet-18, an MNIST network and DCGAN 1.3x. Times are of whole calls, on two
+threads. GF/s stand beside the machine's peak: that of a matrix product times the threads. Names of rows given as arguments choose.
 """
 
 from __future__ import annotations
