@@ -50,7 +50,7 @@ def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.T
         raise ArgumentError(explain("build", expected="an input donated to one result only", got=str(given)))
     low = Lowering(graph)
     results = _result_buffers(low)
-    groups = fuse(low.nodes, results)
+    groups = fuse(low.nodes, results, {results[j]: low.inputs[i] for j, i in given.items()})
     outside = _needed_outside(groups, results)
     steps: Steps = [step for group in groups for step in _write(group, outside, target)]
     for j, i in given.items():

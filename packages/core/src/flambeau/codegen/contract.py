@@ -14,10 +14,11 @@ from flambeau.codegen.layout import Ints, row_major
 from flambeau.codegen.llvm import Target
 from flambeau.codegen.loops import Kernel
 from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.product import write_product
 from flambeau.graph.ir import Op
 
 FLOATS = (np.dtype("f4"), np.dtype("f8"))
-_FUSED = {"conv": convolve.forward, "conv_input_grad": convolve.input_grad}
+_FUSED = {"matmul": write_product, "conv": convolve.forward, "conv_input_grad": convolve.input_grad}
 _ALONE = {"conv_weight_grad": convolve.weight_grad, "unpool": pooling.write_unpool, **dict.fromkeys(pooling.ROWS, pooling.write_pooling)}
 
 

@@ -99,17 +99,25 @@ class Fusion:
             other.nodes.insert(0, node)
             self.home[node.outputs[0]] = other
 
-    def order(self) -> list[Group]:
-        """Groups sorted so that each comes after its ancestors; those that could run first come first."""
+    def order(self, taken: dict[Buffer, Buffer]) -> list[Group]:
+        """Groups sorted so that each comes after its ancestors; those that could run first come first, but groups that store results in
+        the memory of inputs wait for groups that read these."""
         urgent = 0  # checks come first, with what they need
         for g in self.groups:
             if g.nodes[0].kind == "check":
                 urgent |= g.ancestors | 1 << g.number
         left = {g.number: g for g in sorted(self.groups, key=lambda g: not urgent >> g.number & 1)}
+        takes = {g.number: {taken[b] for n in g.nodes for b in n.outputs if b in taken} for g in self.groups}
+        reads = {g.number: g.reads() for g in self.groups} if taken else {}
+        waiting: dict[Buffer, int] = {}
+        for number, buffers in reads.items():
+            for b in buffers:
+                waiting[b] = waiting.get(b, 0) | 1 << number
         result: list[Group] = []
         done = 0
         while left:
-            ready = next(g for g in left.values() if not g.ancestors & ~done)
+            free = [g for g in left.values() if not g.ancestors & ~done]
+            ready = next((g for g in free if not any(waiting.get(b, 0) & ~done & ~(1 << g.number) for b in takes[g.number])), free[0])
             result.append(left.pop(ready.number))
             done |= 1 << ready.number
         return result
@@ -236,11 +244,12 @@ def _size(shape: Ints) -> int:
     return size
 
 
-def fuse(nodes: list[Node], results: list[Buffer]) -> list[Group]:
-    """The groups of the nodes that the results need."""
+def fuse(nodes: list[Node], results: list[Buffer], taken: dict[Buffer, Buffer] | None = None) -> list[Group]:
+    """The groups of the nodes that the results need. `taken`: results that will be stored in the memory of an input, which groups read
+    before that, if they can."""
     fusion = Fusion(_needed(nodes, set(results)))
     fusion.sink(set(results))
-    return fusion.order()
+    return fusion.order(taken or {})
 
 
 def _needed(nodes: list[Node], wanted: set[Buffer]) -> list[Node]:

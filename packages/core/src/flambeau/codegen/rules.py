@@ -16,6 +16,7 @@ from flambeau.codegen import checks, expr, gather, pick, random
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
+from flambeau.codegen.product import plain
 from flambeau.graph.ir import Op, Value
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ def _matmul(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -
             y.layout.permute((*range(len(y.shape) - 2), len(y.shape) - 1, len(y.shape) - 2)).slice((..., None, slice(None), slice(None))),
         )
         return low.reduce("sum", low.map("mul", rows, columns), (-1,), keepdim=False)
+    found = plain(low, low.memory(handles[0]), low.memory(handles[1]), v)
+    if found is not None:
+        return found
     operands = []
     for h in handles:
         x = low.memory(h)

@@ -20,6 +20,7 @@ from flambeau.codegen.value import V
 
 UNROLL = 4  # steps along a long summed axis in one round of its loop
 GIVEN = -1  # a number of steps that is an argument
+_SUMS = 24  # vectors of sums in a tile, of 32 registers
 _WHOLE = 12  # steps along short summed axes that are written out without any loop
 
 
@@ -65,7 +66,10 @@ class Stored:
 
 
 def rows_of_tile(target: Target, vectors: int) -> int:
-    """The most rows of a tile of so many vectors: the registers hold it beside a row of B and an element of A."""
+    """The most rows of a tile of so many vectors: the registers hold it beside a row of B and an element of A, with some to spare where
+    there are many, because several steps are written out and LLVM loads ahead."""
+    if target.level == "avx512":
+        return min(_SUMS // vectors, 14)
     rows = max((target.registers - (2 if target.registers == 32 else 1)) // vectors - 1, 1)
     if target.level == "generic":
         rows = max(rows - 2, 1)  # products need registers of their own there
