@@ -534,6 +534,20 @@ def standardize_grad(d, name):
     return [d.normal(*shape), d.normal(*shape), d.floats(*small)], {"axis": axis, "eps": 0.1, "center": d.one_of(True, False)}
 
 
+@case("attention", "attention_grad")
+def attention(d, name):
+    lead = d.shape(0, 2, least=1)
+    group = d.int(1, 2) if lead else 1
+    heads = (*lead[:-1], lead[-1] * group) if lead else ()
+    length, source, e, width = (d.int(1, 3) for _ in range(4))
+    causal = d.one_of(True, False)
+    shapes = [(*heads, length, e), (*lead, source, e), (*lead, source, width)]
+    if name == "attention_grad":
+        shapes += [heads + (length,), (*heads, length, width), heads + (length,)]
+    mask = [] if causal or d.one_of(True, False) else [d.one_of(d.bools(length, source), d.bools(*heads, length, source))]
+    return [*[d.normal(*s) for s in shapes], *mask], {"scale": 0.7, "causal": causal}
+
+
 @case("product_sum")
 def product_sum(d, name):
     shape = d.shape(1, 3, least=1)

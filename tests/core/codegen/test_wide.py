@@ -97,14 +97,10 @@ def test_cross_entropy_is_native(level: str) -> None:
     np.testing.assert_allclose(grad, want, rtol=1e-5, atol=1e-8)
 
 
-def test_class_losses_of_images_and_bad_classes() -> None:
+def test_class_losses_of_images() -> None:
     x, t = RNG.standard_normal((2, 5, 3, 4)).astype("f4"), RNG.integers(0, 5, (2, 3, 4))
     check(lambda x, t: F.cross_entropy(x, t, ignore_index=2, reduction="none"), x, t)
     check(lambda x, t: F.nll_loss(x, t.to(fb.int32).to(fb.int64)), x, t)
-    graph, inputs = captured(lambda x, t: F.cross_entropy(x, t, reduction="none"), x[..., 0, 0], t[:, 0, 0])
-    inputs[[i for i, a in enumerate(inputs) if a.dtype.kind == "i"][0]][0] = 5
-    with pytest.raises(IndexError, match=r"class numbers in \[0, 4\]"):
-        build(graph).run(inputs)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -84,6 +84,8 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
         return [node]
     if node.kind in _WRITERS:
         return [_WRITERS[node.kind](node, target)]
+    if node.kind == "native":
+        return list(node.params["write"](node, target))
     if node.kind == "scatter":
         return [_write_piece(node, 0, target), write_scatter(node, target)]
     if node.kind == "pieces":

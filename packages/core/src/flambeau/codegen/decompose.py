@@ -1,5 +1,5 @@
 """Compound rows as small ones, which fusion then joins again with what surrounds them: softmax, log-softmax, standardisation, scale and
-shift, the element of a class.
+shift.
 
 Each function gets the lowering and the row's operands, and gives what the row gives (None: not for this dtype). The formulas are those of
 primitives/kernels/normalize.py.
@@ -11,12 +11,9 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from flambeau.codegen.expr import DTYPES
 
 Axes = tuple[int, ...]
-BOOL = np.dtype(bool)
 
 
 def _plain(*xs: Any) -> bool:
@@ -87,32 +84,5 @@ def scale_shift(low: Any, x: Any, w: Any, b: Any) -> Any:
     return low.map("add", low.map("mul", x, w), b) if _plain(x, w, b) else None
 
 
-def _hits(low: Any, t: Any, classes: int) -> Any:
-    """Where a class, of (N, classes, ...), is that of t (N, ...), compared in 32 bits: half as wide as most class numbers."""
-    if t.dtype.itemsize == 8:
-        t = low.map("cast", t, result=np.dtype("i4"))
-    numbers = low.reshape(low.constant(np.arange(classes, dtype=t.dtype)), (classes, *(1,) * (len(t.shape) - 1)))
-    return low.map("eq", numbers, low.reshape(t, (t.shape[0], 1, *t.shape[1:])), result=np.dtype(bool))
-
-
-def nll(low: Any, x: Any, t: Any, ignore: int) -> Any:
-    """-x at the class t, 0 where t is `ignore`, NaN where it is no class."""
-    if not _plain(x) or t.dtype.kind not in "iu":
-        return None
-    classes = x.shape[1]
-    out = low.map("neg", low.reduce("sum", low.map("where", _hits(low, t, classes), x, 0), (1,), keepdim=False))
-    inside = low.map("logical_and", low.map("ge", t, 0, result=BOOL), low.map("lt", t, classes, result=BOOL), result=BOOL)
-    return low.map("where", low.map("eq", t, ignore, result=BOOL), 0.0, low.map("where", inside, out, low.uniform_like(np.nan, out, ())))
-
-
-def nll_grad(low: Any, y: Any, t: Any, classes: int, ignore: int) -> Any:
-    """-y at the class t, zeros elsewhere."""
-    if not _plain(y) or t.dtype.kind not in "iu":
-        return None
-    shape = (t.shape[0], 1, *t.shape[1:])
-    kept = low.map("where", low.map("eq", t, ignore, result=BOOL), 0.0, low.map("neg", y))
-    return low.map("where", _hits(low, t, classes), low.reshape(kept, shape), 0.0)
-
-
-_ROWS = (softmax, softmax_grad, log_softmax, log_softmax_grad, standardize, standardize_grad, product_sum, scale_shift, nll, nll_grad)
+_ROWS = (softmax, softmax_grad, log_softmax, log_softmax_grad, standardize, standardize_grad, product_sum, scale_shift)
 DECOMPOSED: dict[str, Callable[..., Any]] = {f.__name__: f for f in _ROWS}

@@ -80,6 +80,7 @@ class Node:
     kind "gather": reads of the first operand at indices (gather.py); what follows the indices are checks to wait for.
     kind "scatter": a copy of the first operand, in which the second is stored or combined at indices.
     kind "check": leaves the program if the first operand, a flag, is set; the second is the index that it is about (checks.py).
+    kind "native": what has kernels of its own; `params["write"](node, target)` gives their steps.
     kind "python": a primitive that has no code here; its kernel is called. `numbers` are its operands with plain numbers among them.
     """
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.codegen import checks, expr, gather, pick, random
+from flambeau.codegen import attention, checks, expr, gather, pick, random
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
@@ -198,5 +198,6 @@ RULES.update(
     in_range=checks.in_range,
     random=random.random,
     **gather.RULES,
+    **attention.RULES,
     matmul=_matmul,
 )

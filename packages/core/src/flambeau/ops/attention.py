@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.autograd.batched import tracked
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.ops import reduction as reduce_ops
@@ -19,6 +20,7 @@ from flambeau.ops.linear import check_dtypes, linear
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import add_op, div_op, mul_op, ne_op
 from flambeau.primitives import elementwise as rows
+from flambeau.primitives.attention import attention
 from flambeau.primitives.contraction import swap
 from flambeau.primitives.indexing import zeros_of
 from flambeau.primitives.movement import expand, pad, permute, reshape
@@ -49,14 +51,22 @@ def scaled_dot_product_attention(
     tensor([[[3.],
              [3.]]])
     """
+    if is_causal and attn_mask is not None:
+        raise ArgumentError(explain(_SDPA, expected="attn_mask or is_causal", got="both", hint="put the causal part into the mask"))
+    factor = 1.0 / math.sqrt(query._a.shape[-1]) if scale is None and query._a.shape[-1] else (1.0 if scale is None else float(scale))
+    lead = _lead(query, key, value, enable_gqa)
+    if _takes_row(dropout_p, query, key, value, attn_mask):
+        if attn_mask is not None:
+            _check_mask(attn_mask, (*lead, query._a.shape[-2], key._a.shape[-2]))
+        shared = enable_gqa and key._a.shape[:-2] == value._a.shape[:-2] == (*lead[:-1], key._a.shape[-3])
+        if enable_gqa and not shared:
+            key, value = _repeated(query, key), _repeated(query, value)
+        q, k, v = (x if shared and x is not query else _spread(x, lead) for x in (query, key, value))
+        return attention(q, k, v, *(() if attn_mask is None else (attn_mask,)), scale=factor, causal=is_causal)[0]
     if enable_gqa:
         key, value = _repeated(query, key), _repeated(query, value)
-    _check(query, key, value)
     if is_causal:
-        if attn_mask is not None:
-            raise ArgumentError(explain(_SDPA, expected="attn_mask or is_causal", got="both", hint="put the causal part into the mask"))
         attn_mask = _causal(query._a.shape[-2], key._a.shape[-2], query.device)
-    factor = 1.0 / math.sqrt(query._a.shape[-1]) if scale is None and query._a.shape[-1] else (1.0 if scale is None else float(scale))
     scores = matmul(mul_op(query, factor), swap(key))
     seeing = None
     if attn_mask is not None:
@@ -68,24 +78,40 @@ def scaled_dot_product_attention(
     return out if seeing is None else rows.where(seeing, out, 0.0)
 
 
+def _takes_row(dropout_p: float, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+    """Whether the primitive computes it: not with dropout, nor with a mask that takes a gradient, nor on empty or other numbers."""
+    if dropout_p > 0.0 or query._a.dtype.kind not in "fV":
+        return False
+    return all(x._a.size for x in (query, key, value)) and (mask is None or not tracked(mask))
+
+
+def _spread(x: Tensor, lead: tuple[int, ...]) -> Tensor:
+    shape = (*lead, *x._a.shape[-2:])
+    return x if x._a.shape == shape else expand(x, shape=shape)
+
+
 _SDPA = "scaled_dot_product_attention"
 
 
-def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
+def _lead(query: Tensor, key: Tensor, value: Tensor, gqa: bool) -> tuple[int, ...]:
+    """The axes in front of the result's last two; checks the shapes."""
     shapes = [t._a.shape for t in (query, key, value)]
     got = f"query {tuple(shapes[0])}, key {tuple(shapes[1])}, value {tuple(shapes[2])}"
     if min(map(len, shapes)) < 2 or shapes[0][-1] != shapes[1][-1] or shapes[1][-2] != shapes[2][-2]:
         raise ShapeError(explain(_SDPA, expected="query (..., L, E), key (..., S, E) and value (..., S, Ev)", got=got))
-    broadcast(_SDPA, *(s[:-2] for s in shapes))
     check_dtypes(_SDPA, query, key, value)
+    leads = [s[:-2] for s in shapes]
+    if gqa:
+        for lead in leads[1:]:
+            if not leads[0] or not lead or not lead[-1] or leads[0][-1] % lead[-1]:
+                raise ShapeError(explain(_SDPA, expected="query heads (axis -3) divisible by those of key and value", got=got))
+        leads = [leads[0], *((*lead[:-1], leads[0][-1]) for lead in leads[1:])]
+    return broadcast(_SDPA, *leads)
 
 
 def _repeated(query: Tensor, x: Tensor) -> Tensor:
     """Each head of x as often as query has heads for it."""
     shape, heads = x._a.shape, query._a.shape[-3]
-    if len(shape) < 3 or not shape[-3] or heads % shape[-3]:
-        got = f"query {tuple(query.shape)} and {tuple(shape)}"
-        raise ShapeError(explain(_SDPA, expected="query heads (axis -3) divisible by those of key and value", got=got))
     lead, times = shape[:-3], heads // shape[-3]
     spread = expand(reshape(x, shape=(*lead, shape[-3], 1, *shape[-2:])), shape=(*lead, shape[-3], times, *shape[-2:]))
     return reshape(spread, shape=(*lead, heads, *shape[-2:]))
@@ -95,15 +121,17 @@ def _causal(length: int, source: int, device: Any) -> Tensor:
     return as_tensor(np.tri(length, source, dtype=bool), device=device)
 
 
-def _masked(scores: Tensor, mask: Tensor, certain: bool) -> tuple[Tensor, Tensor | None]:
-    """Scores with the mask applied, and which rows see anything (None for all). Rows that see nothing are left unmasked, free of NaN."""
-    kind = mask._a.dtype.kind
-    if kind not in "bfV":
+def _check_mask(mask: Tensor, have: tuple[int, ...]) -> None:
+    if mask._a.dtype.kind not in "bfV":
         raise DtypeError(explain(_SDPA, expected="a bool or floating-point attn_mask", got=repr(mask.dtype), hint=".bool()"))
-    have = scores._a.shape
     if broadcast(_SDPA, have, mask._a.shape) != have:
         raise ShapeError(explain(_SDPA, expected=f"an attn_mask that broadcasts to {tuple(have)}", got=str(tuple(mask.shape))))
-    if kind == "b":
+
+
+def _masked(scores: Tensor, mask: Tensor, certain: bool) -> tuple[Tensor, Tensor | None]:
+    """Scores with the mask applied, and which rows see anything (None for all). Rows that see nothing are left unmasked, free of NaN."""
+    _check_mask(mask, scores._a.shape)
+    if mask._a.dtype.kind == "b":
         if certain:
             return rows.where(mask, scores, float("-inf")), None
         seeing = reduce_ops.any(mask, -1, keepdim=True)
