@@ -24,6 +24,7 @@ EXTRAS = {
     "cuda13": "NVIDIA GPUs with a CUDA 13 driver",
     "cuda12": "NVIDIA GPUs with a CUDA 12 driver",
     "compile": "flambeau.compile as machine code (without it programs are interpreted)",
+    "onnx": "export to ONNX",
     "plot": "learning curves as pictures",
     "tensorboard": "TensorBoard logs",
     "hub": "downloads from the Hugging Face hub",

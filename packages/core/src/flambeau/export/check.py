@@ -378,6 +378,7 @@ _SHAPES: dict[str, Callable[[list[Value], Facts, Any], bool]] = {
     "nll": _named_classes,
     "nll_grad": lambda xs, p, out: xs[0].shape == xs[1].shape and len(xs[1].shape) >= 1 and p["classes"] >= 0 and xs[1].dtype.kind in "iu",
     "embedding": lambda xs, p, out: xs[1].dtype.kind in "iu" and len(xs[0].shape) >= 1,
+    "in_range": lambda xs, p, out: xs[0].dtype.kind in "iu",
     "gather": _gathers,
     **dict.fromkeys(("scatter", "scatter_add", "scatter_mul", "scatter_max", "scatter_min"), _scatters),
     "index": lambda xs, p, out: _indexes(xs[0], xs[1:], p["axes"]),

@@ -36,6 +36,7 @@ def save(
     kwargs: Mapping[str, Any] | None = None,
     *,
     dynamic_shapes: Shapes = "batch",
+    format: str | None = None,
 ) -> None:
     """Write a module or function, with the tensors that it uses, to one file that `load` runs without its Python code.
 
@@ -49,6 +50,7 @@ def save(
         dynamic_shapes: which sizes may differ from call to call. A name: the first axis of every tensor, under that name. A dict
             (by parameter) or a sequence (by position) with, for each argument, None, or {axis: name}, or a container of these like the
             argument. None: no sizes.
+        format: "flambeau" or "onnx"; by default "onnx" for a path that ends in .onnx.
 
     Raises:
         CannotExport: with the line, where the function reads values, draws random numbers, changes tensors from outside, or where sizes are
@@ -61,7 +63,15 @@ def save(
     >>> fb.export.load(path)(fb.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
+    kind = format or ("onnx" if os.fspath(path).endswith(".onnx") else "flambeau")
+    if kind not in ("flambeau", "onnx"):
+        raise ArgumentError(explain("export.save", expected="format 'flambeau' or 'onnx'", got=repr(format)))
     program = export(fn, args, kwargs, dynamic_shapes=dynamic_shapes)
+    if kind == "onnx":
+        from flambeau.export.onnx import write
+
+        write(program, path)
+        return
     from flambeau.export.codec import encode
     from flambeau.serialization import save as save_state
 
