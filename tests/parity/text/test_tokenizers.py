@@ -18,12 +18,13 @@ from tokenizers import processors as PP  # noqa: E402
 from flambeau_text.tokenize import Tokenizer, train_tokenizer  # noqa: E402
 
 SAMPLES = [
-    "Hello, world! It's 3.14 o'clock — we'll see…", "Ünïcödé façade naïve Ångström", "日本語のテキストと한국어 텍스트", "Привет, мир! Ёжик",
+    "Hello, world! It's 3.14 o'clock — we'll see…", "Ünïcödé façade naïve Ångström", "日本語のテキストと한국어 텍스트",
+    "Привет, мир! Ёжик",
     "مرحبا بالعالم ١٢٣", "हिन्दी में पाठ क्षत्रिय", "emoji 😀👩‍👩‍👧‍👦🏽 flags 🇩🇪🇫🇷", "tabs\tand\r\nnewlines\n\n  double  spaces ",
     "ﬁ ligature ² ½ Ⅷ ①", "e\u0301 a\u0308\u0301 \u1100\u1161\u11a8", "ไทยไม่มีช่องว่าง", "İstanbul ΣΊΣΥΦΟΣ ſtraße",
     "\u200bzero\u200dwidth\ufeff \u00a0nbsp \u3000wide", "don't DON'T can't've 's 'LL", "<s>special</s> [MASK] tokens[MASK]<pad>",
-    "a" * 120, "\x00\x07control\x1fchars\x85\x0b", "ａｂｃ ＡＢＣ ｶﾞ", "x=1;y+=2 #comment $5.00 ~ ^_^ `code`",
-    "▁metaspace ▁▁", "각 각 가", "שָׁלוֹם",
+    "a" * 120,
+    "\x00\x07control\x1fchars\x85\x0b", "ａｂｃ ＡＢＣ ｶﾞ", "x=1;y+=2 #comment $5.00 ~ ^_^ `code`", "▁metaspace ▁▁", "각 각 가", "שָׁלוֹם",
 ]  # fmt: skip
 POOL = sorted(set("".join(SAMPLES)))
 SPECIAL = ["<unk>", "<s>", "</s>", "[MASK]", "<pad>"]
