@@ -16,6 +16,7 @@ from flambeau.codegen.loops import Kernel
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.product import write_product
 from flambeau.graph.ir import Op
+from flambeau.primitives.kernels.layout import as_pairs
 
 FLOATS = (np.dtype("f4"), np.dtype("f8"))
 _FUSED = {"matmul": write_product, "conv": convolve.forward, "conv_input_grad": convolve.input_grad}
@@ -56,7 +57,7 @@ def _last(x: Access) -> Access:
 
 def _is_for_us(handles: list[Any], op: Op) -> bool:
     v = op.outputs[0]
-    padding = op.params["padding"]
+    padding = as_pairs(op.params["padding"])
     return (
         v.dtype in FLOATS and all(h.dtype == v.dtype for h in handles) and len(v.shape) <= 5 and all(p >= 0 for lo in padding for p in lo)
     )

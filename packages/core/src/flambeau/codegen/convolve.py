@@ -23,6 +23,7 @@ from flambeau.codegen.loops import Kernel
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.packing import write_transposed
 from flambeau.codegen.panels import Source, write_panels
+from flambeau.primitives.kernels.layout import as_pairs
 
 Steps = list[list[Kernel]]
 _DIRECT = 512  # bytes of a pixel up to which the gradient of the weight reads it where it lies
@@ -61,7 +62,7 @@ class Shape:
             three(y[2:]),
             three(params["stride"]),
             three(params["dilation"]),
-            three((lo for lo, _ in params["padding"]), 0),
+            three((lo for lo, _ in as_pairs(params["padding"])), 0),
         )
 
     @property

@@ -21,6 +21,7 @@ from flambeau.codegen.memory_access import load, store
 from flambeau.codegen.nodes import Buffer, Node
 from flambeau.codegen.text import Code, Module, scalar_type
 from flambeau.codegen.value import I32, I64, V
+from flambeau.primitives.kernels.layout import as_pairs
 from flambeau.primitives.kernels.window import adaptive_ranges
 
 _LARGE = 1 << 14  # elements of the result from which pooling is worth several threads
@@ -72,7 +73,7 @@ def tables_of(name: str, source: Ints, result: Ints, params: dict[str, Any]) -> 
     source, result = source[2:], result[2:]
     if name == "adaptive_max_pool":
         return [adaptive(n, m) for n, m in zip(source, result)]
-    options = zip(source, result, params["kernel"], params["stride"], (lo for lo, _ in params["padding"]))
+    options = zip(source, result, params["kernel"], params["stride"], (lo for lo, _ in as_pairs(params["padding"])))
     if name == "sum_pool_grad":
         return [seen_by(m, n, k, s, lo) for n, m, k, s, lo in options]
     spread = params.get("dilation") or (1,) * len(source)
