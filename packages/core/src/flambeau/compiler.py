@@ -1,119 +1,230 @@
 """`compile`: capture a function once, then replay it as a program.
 
-The first call with a new kind of arguments runs the function under capture; later calls replay the graph. What a replay depends on is
-checked by a key of the arguments (structure, shapes, dtypes, devices, Python values), the modes of autograd, and the configuration epoch
-that modules and hooks count up. Numbers of optimizers are computed anew for each replay, so that a schedule never captures again.
+The first call with a new kind of arguments runs as it is; the second runs under capture; later calls replay. What a replay depends on is
+checked by a key of the arguments (structure, shapes, dtypes, devices, Python values), the modes of autograd, the configuration epoch that
+modules and hooks count up, and the variables that the function closes over. Numbers of optimizers are computed anew for each replay, so
+that a schedule never captures again. Several programs may stand under one key: one for `train()`, one for `eval()`.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from flambeau.autograd.modes import mode
 from flambeau.base import tree
+from flambeau.base.config import settings
 from flambeau.base.epoch import epoch
-from flambeau.base.errors import ArgumentTypeError, explain
 from flambeau.graph.capture import CannotCapture, Capture, capturing
-from flambeau.graph.program import Engine, Interpreted, Program
+from flambeau.graph.engine import Engine, Interpreted, Task
+from flambeau.graph.number import Number
+from flambeau.graph.program import BRANCHES, MISS, Path, Program
+from flambeau.graph.signature import Closure, clear, described, kind_of, matcher, overlap, source_line
 from flambeau.primitives.bind import state
-from flambeau.tensor.tensor import Tensor
 
+log = logging.getLogger("flambeau.compile")
 RECAPTURES = 8  # from then on a warning says that capturing again and again costs more than it saves
+GIVE_UP = 32  # captures for one kind of arguments, after which the function runs as it is
+KEPT = 8  # programs for one kind of arguments
+
+
+class Variant:
+    """A program with what the closed-over variables were when it was captured."""
+
+    def __init__(self, program: Program, bound: list[Any]) -> None:
+        self.program, self.bound = program, bound
+        self.pairs: list[tuple[Any, Any]] = []  # the cells of the function, with what was in them
+
+    def ready(self) -> bool:
+        """Whether it holds: the quick form of `obstacle`, which knows less often."""
+        program = self.program
+        if program.epoch != epoch.count:
+            return False
+        try:
+            for cell, value in self.pairs:
+                if cell.cell_contents is not value:
+                    return False
+        except ValueError:  # empty
+            return False
+        root = program.root
+        for host in root.guards:
+            if host.call() is not host.given:
+                return False
+        return True
+
+    def obstacle(self, closure: Closure) -> str | None:
+        """Why it does not hold now; None if it does."""
+        program = self.program
+        if program.epoch != epoch.count:
+            why = epoch.difference(program.epoch, program.uses)
+            if why is not None:
+                return why
+            program.epoch = epoch.count
+        if self.bound:
+            why = closure.difference(self.bound)
+            if why is not None:
+                return why
+        return program.obstacle()
 
 
 class CompiledFunction:
-    """A function that is captured once for each kind of arguments. `programs` maps keys to (program, engine)."""
+    """A function that is captured once for each kind of arguments. `programs` maps keys to programs, the one used last first; None stands
+    for kinds that do not compile. `captures` counts."""
 
-    def __init__(self, fn: Callable[..., Any], fullgraph: bool) -> None:
+    def __init__(self, fn: Callable[..., Any], fullgraph: bool = False, check: bool = False) -> None:
         functools.update_wrapper(self, fn, updated=())
-        self.fn = fn
-        self.fullgraph = fullgraph
-        self.programs: dict[Any, tuple[Program, Engine] | None] = {}
+        self.fn, self.fullgraph, self.check = fn, fullgraph, check
+        self.programs: dict[Any, list[Variant] | None] = {}
         self.captures: dict[Any, int] = {}
+        self.closure = Closure(fn)
+        self.name = getattr(fn, "__qualname__", type(fn).__name__)
+        self._latest: tuple[Any, Variant] | None = None  # a quick test of the arguments, and the program for them
+        epoch.watched = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state.interceptor is not None:  # inside another capture
             return self.fn(*args, **kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        key = (structure, mode.grad, mode.inference, tuple([_kind(x) for x in leaves]), _scalars(self.fn))
-        if key not in self.captures:  # the first call runs as it is: lazily made state comes to be outside the program
-            self.captures[key] = 0
-            return self.fn(*args, **kwargs)
-        if key in self.programs:
-            found = self.programs[key]
-            if found is None:
-                return self.fn(*args, **kwargs)
-            if found[0].epoch == epoch.count and found[0].current():
-                return found[0].replay(leaves, found[1])
-        return self._capture(key, leaves, args, kwargs)
-
-    def _capture(self, key: Any, leaves: list[Any], args: Any, kwargs: Any) -> Any:
-        self.captures[key] += 1
-        name = getattr(self.fn, "__qualname__", repr(self.fn))
-        if self.captures[key] == RECAPTURES:
-            warnings.warn(f"{name} was captured {RECAPTURES} times: its modules or optimizers change between calls", stacklevel=3)
-        with capturing() as capture:
-            result = self.fn(*args, **kwargs)
-        try:
-            program = Program(capture, leaves, result, epoch.count)
-            self.programs[key] = program, engine(program)
-        except CannotCapture as error:
-            if self.fullgraph:
-                raise
-            self.programs[key] = None
-            warnings.warn(f"{name} runs uncompiled. {error}", stacklevel=3)
-        return result
+        latest = self._latest
+        if latest is not None and not kwargs and latest[0](args):
+            variant = latest[1]
+            if variant.ready() and not self._overlapping(variant.program, args):
+                found = variant.program.replay(args)
+                if found is not MISS:
+                    return found
+        return self._call(args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    # -- the longer way -------------------------------------------------------------------------------------------------------------------
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        leaves, structure = tree.flatten((args, kwargs))
+        kinds = tuple([kind_of(x) for x in leaves])
+        key: Any = (structure, mode.grad, mode.inference, kinds, self.closure.plain())
+        variants = self.programs.get(key, [])
+        if variants:
+            shared = {overlap(leaves, v.program.exclusive, v.program.writes_arguments) for v in variants} - {()}
+            if shared:  # arguments that share memory with what is written are another kind
+                key = (*key, tuple(sorted(map(str, shared))))
+                variants = self.programs.get(key, [])
+        if variants is None:
+            return self.fn(*args, **kwargs)
+        if key not in self.captures:  # the first call runs as it is: lazily made state comes to be outside the program
+            self.captures[key] = 0
+            return self.fn(*args, **kwargs)
+        reason = "the arguments are of a new kind" if not variants else ""
+        for variant in list(variants):
+            why = variant.obstacle(self.closure)
+            if why is None:
+                found = self._replay(variant, leaves, args, kwargs)
+                if found is not MISS:
+                    self._prefer(variants, variant, args, kwargs)
+                    return found
+                why = variant.program.missed
+            reason = reason or why
+        return self._capture(key, kinds, reason, leaves, args, kwargs)
 
-def engine(program: Program) -> Engine:
+    def _replay(self, variant: Variant, leaves: list[Any], args: Any, kwargs: Any) -> Any:
+        if self.check:
+            from flambeau.graph.check import checked
+
+            return checked(variant.program, leaves, lambda: self.fn(*args, **kwargs), self.name)
+        return variant.program.replay(leaves)
+
+    def _prefer(self, variants: list[Variant], variant: Variant, args: Any, kwargs: Any) -> None:
+        """Try this one first from now on."""
+        variants.remove(variant)
+        variants.insert(0, variant)
+        quick = None if kwargs or self.check or self.closure.used else matcher(args)
+        variant.pairs = list(zip(self.closure.cells, variant.bound))
+        self._latest = None if quick is None else (quick, variant)
+
+    def _overlapping(self, program: Program, args: Any) -> bool:
+        if program.writes_arguments:
+            return bool(overlap(args, program.exclusive, True))
+        return bool(program.exclusive) and not clear(args, program.exclusive)
+
+    # -- capture --------------------------------------------------------------------------------------------------------------------------
+    def _capture(self, key: Any, kinds: Any, reason: str, leaves: list[Any], args: Any, kwargs: Any) -> Any:
+        self.captures[key] += 1
+        count = self.captures[key]
+        self._tell(f"capture {count} of {self.name} for ({described(kinds)}): {reason}")
+        if count == RECAPTURES:
+            warnings.warn(f"{self.name} was captured {RECAPTURES} times: its programs do not last. Latest reason: {reason}", stacklevel=4)
+        bound = self.closure.values()
+        with capturing() as capture:
+            result = self.fn(*args, **kwargs)
+        try:
+            self._store(key, capture, leaves, result, bound)
+        except CannotCapture as error:
+            if self.fullgraph:
+                raise
+            self.programs[key] = None
+            warnings.warn(f"{self.name} runs uncompiled. {error}", stacklevel=4)
+        if count >= GIVE_UP and self.programs.get(key) is not None:
+            self.programs[key] = None
+            warnings.warn(
+                f"{self.name} ({source_line(self.fn)}) was captured {count} times and runs uncompiled now: {reason}", stacklevel=4
+            )
+        return tree.map(_as_float, result) if capture.fetched else result
+
+    def _store(self, key: Any, capture: Capture, leaves: list[Any], result: Any, bound: list[Any]) -> None:
+        """Keep a program for what was captured."""
+        if self.fullgraph and capture.cuts:
+            where = capture.cuts[0].where
+            raise CannotCapture(f"{self.name}: expected one graph (fullgraph=True), got a value that Python reads at {where}")
+        path = Path(capture, leaves, result, engine)
+        if capture.once or not all(h.holds() for h in capture.guards):
+            self._tell(f"nothing is kept of {self.name}: {capture.once or 'settings changed while it ran'}")
+            return
+        variants = self.programs.setdefault(key, [])
+        assert variants is not None
+        for variant in variants:
+            if capture.cuts and variant.obstacle(self.closure) is None and variant.program.add(path):
+                if variant.program.paths > BRANCHES:
+                    where = capture.cuts[-1].where
+                    hint = "keep values as tensors (flambeau.where), or return them and decide outside"
+                    raise CannotCapture(f"It took {BRANCHES} ways by the values that it reads, the latest at {where}. Try: {hint}")
+                variant.program.prepare()
+                variant.program.epoch = epoch.count
+                return
+        program = Program(path, epoch.count, engine)
+        program.prepare()
+        variants.insert(0, Variant(program, bound))
+        del variants[KEPT:]
+
+    def _tell(self, text: str) -> None:
+        log.info(text)
+        if "recompiles" in settings().log:
+            print(f"flambeau: {text}", file=sys.stderr)
+
+
+def engine(task: Task) -> Engine:
     """Machine code where LLVM is installed, else the interpreter."""
     from flambeau.codegen import llvm
 
     if not llvm.available():
-        return Interpreted(program)
+        return Interpreted(task)
     from flambeau.codegen.engine import Native
 
-    return Native(program)
+    return Native(task)
 
 
-def _scalars(fn: Any) -> tuple[Any, ...]:
-    """Numbers, strings and the like that a function closes over: part of what its program depends on."""
-    cells = getattr(fn, "__closure__", None) or ()
-    values = []
-    for cell in cells:
-        try:
-            value = cell.cell_contents
-        except ValueError:  # still empty
-            continue
-        if value is None or isinstance(value, (bool, int, float, complex, str)):
-            values.append(value)
-    return tuple(values)
+def _as_float(x: Any) -> Any:
+    return x.value if isinstance(x, Number) else x
 
 
-def _kind(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        a = x._a
-        return a.shape, a.dtype, type(a), x._node is not None, a.strides if hasattr(a, "strides") else None
-    if isinstance(x, np.ndarray):
-        expected = "tensors, numbers, strings and nested containers of them"
-        raise ArgumentTypeError(explain("compile", expected=expected, got="a NumPy array", hint="flambeau.from_numpy"))
-    try:
-        hash(x)
-    except TypeError:
-        return id(x)
-    return type(x), x
-
-
-def compile(fn: Callable[..., Any] | None = None, *, fullgraph: bool = False) -> Any:
+def compile(fn: Callable[..., Any] | None = None, *, fullgraph: bool = False, check: bool = False) -> Any:
     """Make a function, method or module run as one program. A decorator, too.
+
+    Args:
+        fn: what to compile. A module gives a module, with the attributes, parameters and state of the original.
+        fullgraph: raise an error where the function cannot run as one program, instead of running it in parts or as it is.
+        check: compare every replay with running the function as it is, and raise `CheckError` where they differ. Slow, for debugging.
 
     >>> import flambeau as fb
     >>> from flambeau.compiler import compile
@@ -124,8 +235,12 @@ def compile(fn: Callable[..., Any] | None = None, *, fullgraph: bool = False) ->
     tensor([3., 5.])
     """
     if fn is None:
-        return functools.partial(compile, fullgraph=fullgraph)
-    return CompiledFunction(fn, fullgraph)
+        return functools.partial(compile, fullgraph=fullgraph, check=check)
+    if hasattr(fn, "register_forward_hook"):
+        from flambeau.nn.compiled import CompiledModule
+
+        return CompiledModule(fn, CompiledFunction(fn, fullgraph, check))
+    return CompiledFunction(fn, fullgraph, check)
 
 
 __all__ = ["CompiledFunction", "Capture", "compile"]

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.base.epoch import entries, epoch
 from flambeau.base.errors import ArgumentTypeError, ShapeError, explain
 from flambeau.primitives.value import Value
 
@@ -26,7 +27,9 @@ class RemovableHandle:
     def remove(self) -> None:
         """Take the hook away; calling it again does nothing."""
         for hooks in self._tables:
-            hooks.pop(self.id, None)
+            if self.id in hooks:
+                epoch.changed(hooks, "hooks", entries, entries(hooks))
+                del hooks[self.id]
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -103,6 +106,7 @@ def hooks_of(node: Any) -> Hooks:
 def put(hooks: dict[int, Any], hook: Callable[..., Any]) -> RemovableHandle:
     """Add a hook to a table of hooks."""
     handle = RemovableHandle(hooks)
+    epoch.changed(hooks, "hooks", entries, entries(hooks))
     hooks[handle.id] = hook
     return handle
 

@@ -61,6 +61,7 @@ class Settings:
     home: Path | None = _setting(None, _path, "cache directory (default: the user's cache directory)")
     offline: bool = _setting(False, _flag, "1 = never touch the network")
     debug: bool = _setting(False, _flag, "1 = the command line shows tracebacks")
+    log: tuple[str, ...] = _setting((), _names, "comma-separated, what is told on stderr: recompiles = each capture, and why")
     plugins: tuple[str, ...] = _setting((), _names, "comma-separated plugins: only these third-party plugins are loaded")
     disable_plugins: tuple[str, ...] = _setting((), _names, "comma-separated plugins that are never loaded")
     plugin_autoload: bool = _setting(True, _flag, "0 = load no third-party plugin, except those in FLAMBEAU_PLUGINS")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.base.epoch import epoch
 from flambeau.base.errors import DtypeError, explain
 
 _CATEGORIES = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
@@ -156,6 +157,8 @@ def set_default_dtype(d: Any) -> None:
     d = as_dtype(d, "set_default_dtype")
     if not d.is_floating_point:
         raise DtypeError(explain("set_default_dtype", expected="a floating-point dtype", got=repr(d)))
+    if d is not _default:
+        epoch.bump()
     _default = d
 
 

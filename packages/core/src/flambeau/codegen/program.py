@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,6 +70,11 @@ class Program:
         """Whether a run is one native call."""
         return len(self.segments) == 1 and isinstance(self.segments[0], Segment)
 
+    @property
+    def sealed(self) -> bool:
+        """Whether a run is one native call that cannot fail, so that nothing but addresses is needed."""
+        return self.native and not any(isinstance(step, Node) for s in self.segments if isinstance(s, Segment) for step in s.steps)
+
     def run(self, arrays: Sequence[np.ndarray], scalars: Sequence[float] = ()) -> list[np.ndarray]:
         """The results for these inputs, in new arrays."""
         call = self.bind(arrays)
@@ -90,6 +97,7 @@ class Call:
         self.scalars = np.zeros(max(program.numbers, 1))[: program.numbers]
         self._numbers = self.scalars if program.numbers else np.zeros(1)
         self._block = np.zeros(Block.FIRST + len(program.block.slots), np.uint64)
+        self._words = memoryview(self._block)  # type: ignore[arg-type]
         self._block[Block.ARENA] = program.arena.ctypes.data
         self._block[Block.NUMBERS] = self._numbers.ctypes.data
         if any(isinstance(s, Segment) and s.threads for s in program.segments):
@@ -98,20 +106,17 @@ class Call:
         self._arrays: dict[Buffer, np.ndarray] = {}
         for i, array in enumerate(arrays):
             self.set(i, array)
-        likes = list(zip(program.results, program.shapes))
-        self.results = [np.empty(shape, b.dtype) if r is None else r for (b, shape), r in zip(likes, results)]
-        for (b, shape), r in zip(likes, self.results):
-            _check(r, shape, b.dtype, "result")
-            if not r.flags.c_contiguous:
-                raise ArgumentError(explain("program", expected="results in contiguous memory", got=f"strides {r.strides}"))
-            self._keep(b, r.reshape(b.shape))
+        self.results: list[np.ndarray] = []
+        for j, (b, shape, r) in enumerate(zip(program.results, program.shapes, results)):
+            self.results.append(np.empty(shape, b.dtype))
+            self.place(j, self.results[j] if r is None else r)
         for b in program.constants:
             assert b.constant is not None
             self._keep(b, b.constant)
         self._steps = [self._native(s) if isinstance(s, Segment) else _PythonStep(s, self) for s in program.segments]
         if program.streams:
             self._steps[0] = self._drawing(self._steps[0])
-        self._only = self._steps[0] if program.native else None
+        self.run = self._steps[0] if program.native else self._run_steps
 
     def set(self, i: int, array: np.ndarray) -> None:
         """Give another array for input i; one that is not contiguous is copied now."""
@@ -119,15 +124,48 @@ class Call:
         _check(array, buffer.shape, buffer.dtype, f"input {i}")
         self._keep(buffer, np.ascontiguousarray(array).reshape(array.shape))
 
+    def entering(self, inputs: list[int], strided: frozenset[int]) -> Callable[[Sequence[np.ndarray]], None]:
+        """A function that gives these inputs arrays, which are known to fit, and to be contiguous unless `strided`. The caller keeps the
+        arrays alive."""
+        if strided or not self.program.sealed:
+
+            def copy(arrays: Sequence[np.ndarray]) -> None:
+                for i, array in zip(inputs, arrays):
+                    self.set(i, array)
+
+            return copy
+        words, slots = self._words, [self.program.block.slots[self.program.inputs[i]] for i in inputs]
+
+        def enter(arrays: Sequence[np.ndarray]) -> None:
+            for slot, array in zip(slots, arrays):
+                words[slot] = address_of(array)
+
+        return enter
+
+    def place(self, j: int, array: np.ndarray) -> None:
+        """Store result j in an array from now on."""
+        buffer, shape = self.program.results[j], self.program.shapes[j]
+        _check(array, shape, buffer.dtype, "result")
+        if not array.flags.c_contiguous:
+            raise ArgumentError(explain("program", expected="results in contiguous memory", got=f"strides {array.strides}"))
+        self.results[j] = array
+        self._keep(buffer, array.reshape(buffer.shape))
+
+    def renew(self, j: int) -> None:
+        """Store result j in a new array."""
+        old = self.results[j]
+        new = self.results[j] = np.empty(old.shape, old.dtype)
+        self._keep(self.program.results[j], new.reshape(self.program.results[j].shape))
+
     def __call__(self) -> list[np.ndarray]:
         """Run; the results are in `results`."""
         with self.program.lock:
-            if self._only is not None:
-                self._only()
-            else:
-                for step in self._steps:
-                    step()
+            self.run()
         return self.results
+
+    def _run_steps(self) -> None:
+        for step in self._steps:
+            step()
 
     def array(self, buffer: Buffer) -> np.ndarray:
         """The memory of a buffer in this call."""
@@ -138,7 +176,7 @@ class Call:
 
     def _keep(self, buffer: Buffer, array: np.ndarray) -> None:
         self._arrays[buffer] = array
-        self._block[self.program.block.slots[buffer]] = array.ctypes.data
+        self._words[self.program.block.slots[buffer]] = address_of(array)
 
     def _drawing(self, step: Callable[[], Any]) -> Callable[[], Any]:
         """The first step, before which the generators give what the whole run draws."""
@@ -157,7 +195,7 @@ class Call:
         function, address = _CALL(segment.address), ctypes.c_void_p(self._block.ctypes.data)
         checks = [step for step in segment.steps if isinstance(step, Node)]
         if not checks:
-            return lambda: function(address)
+            return functools.partial(function, address)
 
         def run() -> None:
             failed = function(address)
@@ -193,6 +231,28 @@ def _check(array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, what: str
     if array.shape != shape or array.dtype != dtype:
         expected, got = f"{what} of {dtype}{list(shape)}", f"{array.dtype}{list(array.shape)}"
         raise ShapeError(explain("program", expected=expected, got=got))
+
+
+def _fast_address(array: np.ndarray) -> int:
+    """Where the elements lie, read from the array object: `array.ctypes.data` takes seven times as long."""
+    return _WORD(id(array) + _POINTER).value
+
+
+def _slow_address(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
+
+
+def _choose_address() -> Callable[[np.ndarray], int]:
+    """The fast way, where NumPy and Python lay out the object as expected."""
+    if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return _slow_address
+    probes: list[Any] = [np.zeros(3), np.zeros((2, 2), np.int8)[1:, 1:], np.zeros(()), np.zeros(0, np.float32)]
+    return _fast_address if all(_fast_address(p) == _slow_address(p) for p in probes) else _slow_address
+
+
+_WORD = ctypes.c_size_t.from_address
+_POINTER = object.__basicsize__  # the pointer is the first field after the header of every object
+address_of = _choose_address()
 
 
 def aligned(nbytes: int) -> np.ndarray:

@@ -12,34 +12,50 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flambeau.base.errors import DeviceError, FlambeauError, explain
 from flambeau.device.base import executors
 from flambeau.graph.ir import Graph, Op, Scalar, Value
+from flambeau.graph.memory import covers, geometry, layout, root_of
+from flambeau.graph.number import Expression, Number, RuntimeNumber, reads_of
 from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.elementwise import cast
-from flambeau.primitives.movement import expand, offset_of, put_strided, take_strided
+from flambeau.primitives.movement import expand, put_strided, take_strided
 from flambeau.primitives.source import make, random
 from flambeau.primitives.value import Value as Tensorlike
+
+CUTS = 32  # how often one run may come back to Python
 
 
 class CannotCapture(FlambeauError, RuntimeError):
     """A function does something that a graph cannot hold."""
 
 
-class RuntimeNumber(float):
-    """A Python float that is an input of the program: used as an operand it becomes a `Scalar` of the graph."""
+class Cut(NamedTuple):
+    """A place where a run comes back to Python: after how many operations, the expression whose value chooses how to go on (None: the
+    values that were read are needed as numbers), its value in this run, and the user's line."""
 
-    __slots__ = ("scalar",)
-    scalar: Scalar
+    position: int
+    expression: Expression | None
+    value: Any
+    where: str
 
-    def __new__(cls, value: float, scalar: Scalar) -> RuntimeNumber:
-        made = super().__new__(cls, value)
-        made.scalar = scalar
-        return made
+
+class Host(NamedTuple):
+    """Host code of a program: what to call, in which segment, and what it gave."""
+
+    call: Any
+    segment: int
+    given: Any
+    what: str = ""
+
+    def holds(self) -> bool:
+        """Whether it still says what it said."""
+        now = self.call()
+        return now is self.given or bool(now == self.given)
 
 
 class Memory:
@@ -66,9 +82,18 @@ class Capture(Interceptor):
         self.grads: dict[Any, tuple[Any, bool]] = {}  # leaf nodes whose .grad changed: what it was, whether it was cleared first
         self.reads: list[str] = []
         self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
-        self.guards: list[Callable[[], bool]] = []
-        self.generators: list[Any] = []  # that were drawn from
-        self.numbers: list[Callable[[], list[dict[str, float]]]] = []  # for each optimizer step: computes the numbers of the next
+        self.guards: list[Host] = []
+        self.numbers: list[Host] = []  # for each optimizer step: computes the numbers of the next
+        self.fetched: list[tuple[Value, int]] = []  # what Python read: the value, and in which segment it did
+        self.cuts: list[Cut] = []
+        self.scalars: dict[Expression, Scalar] = {}
+        self.generators: list[Any] = []
+        self.tensors: list[Any] = []  # the outside tensors, in the order of `outside`
+        self.borders: dict[Any, Any] = {}  # nodes of outside tensors -> the array of the tensor
+        self.read_grads: dict[Any, Any] = {}  # leaf nodes whose `.grad` was read before it changed -> its array
+        self.absent: dict[Any, None] = {}  # leaf nodes of which it was asked when there was none
+        self.once: str | None = None  # why this run is unlike those that follow
+        self.running = True
 
     # -- the interceptor ------------------------------------------------------------------------------------------------------------------
     def __call__(self, prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -78,7 +103,10 @@ class Capture(Interceptor):
         values = tuple(self._operand(x) for x in inputs)
         if prim is random and params["generator"] not in self.generators:
             self.generators.append(params["generator"])
-            self.guard(partial(_stream_of, params["generator"]))
+            self.guard(partial(_stream_of, params["generator"]), "the stream of a random generator")
+        for name, x in params.items():
+            if type(x) is RuntimeNumber:
+                self.reads.append(f"a number that changes from run to run as {name} of {prim.name} at {_user_line()}")
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
         else:
@@ -87,7 +115,7 @@ class Capture(Interceptor):
             )  # NumPy takes only floats as weak
         outs = out if type(out) is tuple else (out,)
         if prim.view and outs[0]._st is not None:  # a view lives in the memory of its input, whatever NumPy says is its base
-            self.homes[id(outs[0]._st)] = (outs[0]._st, self._home(inputs[0]))
+            self.homes[id(outs[0]._st)] = (outs[0]._st, self.home(inputs[0]))
         kept = {k: v for k, v in params.items() if k != "device"}
         op = self.graph.add(prim, values, kept, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
         if _decides_shape(op):
@@ -103,7 +131,7 @@ class Capture(Interceptor):
             self.reads.append(f"a tensor on device {owner.name!r} at {_user_line()}")
         return execute(prim, inputs, params)
 
-    def _home(self, x: Any) -> Any:
+    def home(self, x: Any) -> Any:
         """The array that owns a tensor's memory."""
         st = x._st
         if st is None:
@@ -119,11 +147,14 @@ class Capture(Interceptor):
         if type(x) is RuntimeNumber:
             if x.scalar not in self.graph.scalars:
                 self.graph.scalars.append(x.scalar)
+            name = x.scalar.name
+            if isinstance(name[0], str) and any(self.fetched[k][1] == len(self.cuts) for k in reads_of(name)):
+                self._cut(None, None)
             return x.scalar
         return x
 
     def _hold_result(self, x: Any, value: Value) -> None:
-        array, root = x._a, self._home(x)
+        array, root = x._a, self.home(x)
         memory = self.memories.get(id(root))
         if memory is None:
             memory = self.memories[id(root)] = Memory(array, value, outside=False)
@@ -132,29 +163,33 @@ class Capture(Interceptor):
 
     def read(self, x: Any) -> Value:
         """The value that a tensor holds now."""
-        array, root = x._a, self._home(x)
+        array, root = x._a, self.home(x)
         known = self.held.get(id(array))
         memory = self.memories.get(id(root))
         if memory is not None and known is not None and known[0] is array and known[2] == memory.version:
             return known[1]
         if memory is None:
-            return self._from_outside(array, root)
-        if _layout(array) == _layout(memory.owner):
+            return self._from_outside(x, root)
+        if layout(array) == layout(memory.owner):
             value = memory.value
-        elif memory.outside and not memory.written and not _covers(memory.owner, array):
-            return self._from_outside(array, root)
+        elif memory.outside and not memory.written and not covers(memory.owner, array):
+            return self._from_outside(x, root)
         else:
             if array.dtype != memory.owner.dtype:
                 raise CannotCapture(explain("capture", expected="views of one dtype", got=f"{array.dtype} of {memory.owner.dtype}"))
-            params = {"shape": array.shape, **_geometry(array, memory.owner)}
+            params = {"shape": array.shape, **geometry(array, memory.owner)}
             op = self.graph.add(take_strided, (memory.value,), params, [(array.shape, array.dtype)], _user_line())
             value = op.outputs[0]
         self.held[id(array)] = (array, value, memory.version)
         return value
 
-    def _from_outside(self, array: Any, root: Any) -> Value:
+    def _from_outside(self, x: Any, root: Any) -> Value:
+        array = x._a
         value = self.graph.input(array.shape, array.dtype)
         self.outside.append(array)
+        self.tensors.append(x)
+        if x._node is not None:
+            self.borders.setdefault(x._node, array)
         self.shared[id(root)] = self.shared.get(id(root), 0) + 1
         memory = self.memories.get(id(root))
         if memory is None:
@@ -177,16 +212,16 @@ class Capture(Interceptor):
         self.read(x)
         if self.is_outside(x) and x._st is not None and x._st not in self.storages:
             self.storages.append(x._st)
-        home = self._home(x)
+        home = self.home(x)
         memory = self.memories[id(home)]
         if memory.outside and self.shared.get(id(home), 0) > 1:
             got = f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written"
             raise CannotCapture(explain("capture", expected="one outside tensor for each memory that is written", got=got))
-        if _layout(array) == _layout(memory.owner):
+        if layout(array) == layout(memory.owner):
             memory.value = new
         else:
             op = self.graph.add(
-                put_strided, (memory.value, new), _geometry(array, memory.owner), [(memory.owner.shape, memory.owner.dtype)], _user_line()
+                put_strided, (memory.value, new), geometry(array, memory.owner), [(memory.owner.shape, memory.owner.dtype)], _user_line()
             )
             memory.value = op.outputs[0]
         memory.version += 1
@@ -199,15 +234,14 @@ class Capture(Interceptor):
 
     def is_outside(self, x: Any) -> bool:
         """Whether a tensor's memory was there before."""
-        memory = self.memories.get(id(self._home(x)))
+        memory = self.memories.get(id(self.home(x)))
         return memory is None or memory.outside
 
-    def guard(self, compute: Callable[[], Any]) -> None:
+    def guard(self, compute: Callable[[], Any], what: str) -> None:
         """The program holds while `compute()` gives what it gives now."""
-        now = compute()
-        self.guards.append(lambda: bool(compute() == now))
+        self.guards.append(Host(compute, len(self.cuts), compute(), what))
 
-    def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:
+    def runtime(self, compute: Any) -> list[dict[str, Any]]:
         """Numbers that differ from run to run: `compute` gives them as tables; they come back as floats that the graph takes as inputs."""
         tag = len(self.numbers)
 
@@ -216,13 +250,51 @@ class Capture(Interceptor):
 
         with intercept(None):
             tables = compute()
-        self.numbers.append(compute)
+        self.numbers.append(Host(compute, len(self.cuts), tables))
         return [marked(i, numbers) for i, numbers in enumerate(tables)]
+
+    # -- what Python reads ----------------------------------------------------------------------------------------------------------------
+    def item(self, x: Any, value: Any) -> Any:
+        """The element of a tensor: floats become numbers of the program; on others it branches."""
+        if type(x._a) is not np.ndarray or len(self.cuts) >= CUTS:
+            self.observe(x, "item")
+            return value
+        self.fetched.append((self.read(x), len(self.cuts)))
+        expression = ("read", len(self.fetched) - 1)
+        return Number(self, expression, value) if type(value) is float else self.branch(expression, value)
+
+    def branch(self, expression: Expression, value: Any) -> Any:
+        """Python needs a value now: what follows holds for this value."""
+        self._cut(expression, value)
+        return value
+
+    def _cut(self, expression: Expression | None, value: Any) -> None:
+        self.cuts.append(Cut(len(self.graph.ops), expression, value, _user_line()))
+
+    def scalar_of(self, expression: Expression) -> Scalar:
+        """The input of the program that has an expression's value."""
+        found = self.scalars.get(expression)
+        if found is None:
+            found = self.scalars[expression] = Scalar(expression)
+        return found
 
     def touch_grad(self, node: Any, old: Any) -> None:
         """The `.grad` of a leaf was set."""
         if node not in self.grads:
             self.grads[node] = (old, node.grad is None)
+
+    def read_grad(self, node: Any) -> None:
+        """The `.grad` of a leaf is about to be looked at."""
+        if node in self.grads or node in self.read_grads:
+            return
+        if node.grad is None:
+            self.absent[node] = None
+        else:
+            self.read_grads[node] = node.grad._a
+
+    def later(self, why: str) -> None:
+        """What happens here happens only once: a program can be made of a later call."""
+        self.once = why
 
     # -- the end -------------------------------------------------------------------------------------------------------------------------
     def written(self) -> list[tuple[Any, Value]]:
@@ -234,8 +306,11 @@ class Capture(Interceptor):
 def capturing() -> Iterator[Capture]:
     """Capture what happens in the block."""
     capture = Capture()
-    with intercept(capture):
-        yield capture
+    try:
+        with intercept(capture):
+            yield capture
+    finally:
+        capture.running = False
 
 
 def _stream_of(generator: Any) -> str:
@@ -249,50 +324,6 @@ def _decides_shape(op: Op) -> bool:
     except DeviceError:
         return True
     return False
-
-
-def root_of(array: Any) -> Any:
-    """The array that owns the memory."""
-    root = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    return root
-
-
-def _address(array: Any) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def _layout(array: Any) -> tuple[Any, ...]:
-    return _address(array), array.shape, array.strides, array.dtype
-
-
-def _covers(owner: Any, array: Any) -> bool:
-    """Whether a contiguous owner contains all of the array's bytes."""
-    if not owner.flags.c_contiguous:
-        return False
-    low, high = _bounds(array)
-    return _address(owner) <= low and high <= _address(owner) + owner.nbytes
-
-
-def _bounds(array: Any) -> tuple[int, int]:
-    low = high = _address(array)
-    for n, s in zip(array.shape, array.strides, strict=True):
-        if n:
-            low, high = min(low, low + (n - 1) * s), max(high, high + (n - 1) * s)
-    return low, high + array.itemsize
-
-
-def _geometry(array: Any, owner: Any) -> dict[str, Any]:
-    """Strides and offset of both, in elements, counted from the owner's first element."""
-    item = array.itemsize
-    start = min(offset_of(owner), offset_of(array))
-    return {
-        "strides": tuple(s // item for s in array.strides),
-        "offset": offset_of(array) - start,
-        "x_strides": tuple(s // item for s in owner.strides),
-        "x_offset": offset_of(owner) - start,
-    }
 
 
 def _user_line() -> str:

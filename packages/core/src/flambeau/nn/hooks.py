@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from flambeau.autograd.hooks import RemovableHandle, put
 from flambeau.autograd.modes import mode
 from flambeau.autograd.node import Node, Pick, _next, merge_parts
-from flambeau.base.epoch import epoch
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.primitives.value import storage_of
 from flambeau.tensor.tensor import Tensor, wrap
@@ -24,7 +23,6 @@ class Hook(NamedTuple):
 
 def add(table: dict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
     """Add a hook to a table, last or first."""
-    epoch.count += 1
     before = dict(table) if prepend else {}
     if prepend:
         table.clear()

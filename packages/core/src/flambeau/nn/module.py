@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.base.dtypes import dtype as DType
-from flambeau.base.epoch import epoch
 from flambeau.base.errors import ArgumentTypeError, DtypeError, FlambeauError, explain
 from flambeau.nn.blame import locate
 from flambeau.nn.hooks import Hooked
 from flambeau.nn.parameter import Buffer, Parameter
 from flambeau.nn.state import Stateful
-from flambeau.nn.tree import TABLES, MissingAttribute, Tree, UnknownName
+from flambeau.nn.tree import _MISSING, TABLES, MissingAttribute, Tree, UnknownName
 from flambeau.tensor.creation import empty_like
 from flambeau.tensor.tensor import Tensor
 
@@ -31,7 +30,6 @@ _HOOKS = (
     "_load_state_dict_post_hooks",
 )
 _object_setattr = object.__setattr__
-_MISSING: Any = object()
 
 
 class Module(Stateful, Hooked):
@@ -83,7 +81,7 @@ class Module(Stateful, Hooked):
                 self._set_other(table, name, value)
                 return
         if state.get(name, _MISSING) is not value:
-            epoch.count += 1
+            self._note("", name)
         _object_setattr(self, name, value)
 
     def _set_registered(self, state: dict[str, Any], name: str, value: Any) -> None:
@@ -98,14 +96,14 @@ class Module(Stateful, Hooked):
             self._make_room(name, "_buffers")
             self.register_buffer(name, value, value.persistent)
         elif name in state.get("_buffers", ()):
-            epoch.count += 1
+            self._note("_buffers", name)
             state["_buffers"][name] = value
         elif name in state.get("_parameters", ()):
             self._set_other("_parameters", name, value)
         elif name in state.get("_modules", ()):
             self._set_other("_modules", name, value)
         else:
-            epoch.count += 1
+            self._note("", name)
             _object_setattr(self, name, value)
 
     def _make_room(self, name: str, table: str) -> None:
@@ -129,7 +127,7 @@ class Module(Stateful, Hooked):
             raise ArgumentTypeError(
                 explain(f"{type(self).__name__}.{name}", expected=f"{wanted} or None", got=type(value).__name__, hint=hint)
             )
-        epoch.count += 1
+        self._note(table, name)
         self.__dict__[table][name] = None
 
     def __getattr__(self, name: str) -> Any:
@@ -148,12 +146,13 @@ class Module(Stateful, Hooked):
         raise UnknownName(type(self).__name__, name, known)
 
     def __delattr__(self, name: str) -> None:
-        epoch.count += 1
         for table in TABLES:
             if name in self.__dict__.get(table, ()):
+                self._note(table, name)
                 del self.__dict__[table][name]
                 self._non_persistent_buffers_set.discard(name)
                 return
+        self._note("", name)
         object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
@@ -182,7 +181,6 @@ class Module(Stateful, Hooked):
         """Let gradients flow to all parameters, or freeze them."""
         for param in self.parameters():
             param.requires_grad_(requires_grad)
-        epoch.count += 1
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -210,8 +208,10 @@ class Module(Stateful, Hooked):
                     param.grad = moved.requires_grad_() if grad.requires_grad else moved
             for name, buffer in self._buffers.items():
                 if buffer is not None:
-                    self._buffers[name] = fn(buffer)
-        epoch.count += 1
+                    moved = fn(buffer)
+                    if moved is not buffer:
+                        self._note("_buffers", name)
+                        self._buffers[name] = moved
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:

@@ -10,7 +10,6 @@ import numpy as np
 
 from flambeau.autograd.hooks import RemovableHandle
 from flambeau.autograd.modes import no_grad
-from flambeau.base.epoch import epoch
 from flambeau.base.errors import ArgumentTypeError, FlambeauError, explain
 from flambeau.nn.hooks import add
 from flambeau.nn.parameter import Parameter
@@ -125,7 +124,6 @@ class Stateful(Tree):
                     )
 
         load(self, found, "")
-        epoch.count += 1
         if strict:
             errors = _key_errors(missing, unexpected) + errors
         if errors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flambeau.base.epoch import epoch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flambeau.nn.module import Module
 
 
+_MISSING: Any = object()
 TABLES = ("_parameters", "_buffers", "_modules")
 
 
@@ -58,29 +60,34 @@ class Tree:
             if not param.is_leaf:
                 hint = "compute values that depend on other tensors in forward"
                 raise ArgumentError(explain("register_parameter", expected=f"a leaf for {name!r}", got="a computed tensor", hint=hint))
+        self._note("_parameters", name)
         self._parameters[name] = param
-        epoch.count += 1
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is part of the state but not learnt; `persistent=False` keeps it out of the state dict."""
         self._check_name("register_buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise ArgumentTypeError(explain("register_buffer", expected=f"a Tensor or None for {name!r}", got=_kind(tensor)))
+        self._note("_buffers", name)
         self._buffers[name] = tensor
         (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
-        epoch.count += 1
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name."""
         if module is not None and not isinstance(module, Tree):
             raise ArgumentTypeError(explain("add_module", expected=f"a Module or None for {name!r}", got=_kind(module)))
         self._check_name("add_module", name, self._modules)
+        self._note("_modules", name)
         self._modules[name] = module
-        epoch.count += 1
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name (the same as `add_module`)."""
         self.add_module(name, module)
+
+    def _note(self, table: str, name: str) -> None:
+        """Tell compiled programs that an entry of a table (or, with "", an attribute) is about to change."""
+        look = partial(_entry, table, name)
+        epoch.changed(self, name, look, look(self), table)
 
     def _check_name(self, op: str, name: Any, own: dict[str, Any]) -> None:
         if "_parameters" not in self.__dict__:
@@ -240,6 +247,12 @@ class _NameError(ArgumentError, KeyError):
 def indent(text: str, spaces: int = 2) -> str:
     """Indent all lines but the first."""
     return text.replace("\n", "\n" + " " * spaces)
+
+
+def _entry(table: str, name: str, module: Any) -> Any:
+    """What a module has under a name now."""
+    state = module.__dict__
+    return (state.get(table, state) if table else state).get(name, _MISSING)
 
 
 def _kind(x: Any) -> str:

@@ -74,7 +74,9 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: C
                 record_pair(prim, input, other, t)
             return t
         if dunder and not isinstance(other, _OPERANDS):
-            return NotImplemented
+            if not hasattr(other, "as_operand"):
+                return NotImplemented
+            other = other.as_operand()  # a number that a captured function has read
         x, y = operands(name, input, other, floating=floating)
         return prim(x, y) if check is None else check(prim, input, other, x, y)
 

@@ -57,6 +57,8 @@ def number(x: Any, op: str) -> Any:
         return x
     if isinstance(x, np.ndarray):
         return as_tensor(x)
+    if hasattr(x, "as_operand"):  # a number that a captured function has read
+        return x.as_operand()
     raise ArgumentTypeError(explain(op, expected="a tensor or a number", got=f"{type(x).__name__} {str(x)[:40]}"))
 
 

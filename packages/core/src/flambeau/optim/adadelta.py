@@ -29,6 +29,8 @@ class Adadelta(Optimizer):
     True
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

@@ -34,6 +34,8 @@ class Adam(Optimizer):
     True
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

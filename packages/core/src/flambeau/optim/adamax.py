@@ -29,6 +29,8 @@ class Adamax(Optimizer):
     tensor([ 0.5000, -1.5000])
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

@@ -30,6 +30,8 @@ class ASGD(Optimizer):
     tensor([ 0.8000, -1.6000])
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

@@ -33,6 +33,8 @@ class NAdam(Optimizer):
     True
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

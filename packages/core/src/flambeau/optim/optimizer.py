@@ -15,12 +15,14 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from flambeau.autograd.hooks import RemovableHandle, put
 from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.base.errors import ArgumentTypeError, GradientError, explain
 from flambeau.optim.groups import Group, Params, as_groups, make_group, required
+from flambeau.optim.numbers import Numbers, Settings
 from flambeau.optim.state import State, check_fit, counter, pack, unpack
 from flambeau.primitives.bind import intercept
 from flambeau.primitives.bind import state as bound
@@ -86,6 +88,7 @@ class Optimizer:
     """
 
     pairs_of_reals = True  # complex parameters are updated as pairs of real numbers
+    by_counters = False  # whether `scalars` looks at nothing but the group and the counters of the state
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -103,6 +106,7 @@ class Optimizer:
     def _set_up(self) -> None:
         self._hooks: dict[str, OrderedDict[int, Any]] = {name: OrderedDict() for name in _HOOKS}
         self._in_step = self._opt_called = False
+        self.banks: dict[int, Any] = {}  # where the counters of a compiled step lie, by the identity of the group
 
     # -- what a rule writes ------------------------------------------------------------------------------------------------------------
     def check(self, group: Group) -> None:
@@ -130,18 +134,30 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            self.apply(self.advance() if bound.interceptor is None else self._advance_captured(bound.interceptor))
+            if bound.interceptor is None:
+                self.apply(self.advance())
+            else:
+                self._step_captured(bound.interceptor)
         return loss
+
+    def _step_captured(self, capture: Any) -> None:
+        """A step under capture."""
+        updates = self._advance_captured(capture)
+        before = [list(state.values()) for *_, state, _ in updates]
+        self.apply(updates)
+        if any(len(b) != len(u[3]) or not all(map(is_, b, u[3].values())) for b, u in zip(before, updates)):
+            capture.later(f"{type(self).__name__} made state in this step")
 
     def _advance_captured(self, capture: Any) -> list[Update]:
         """The host half under capture: state comes to be outside the program, and its numbers become inputs of it."""
+        known = self.state
+        pairs = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
         with intercept(None):
-            known = self.state
-            pairs = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
             live = [(group, p, known.get(p) or self._start(group, p)) for group, p in pairs]
-        capture.guard(self._settings)
-        tables = capture.runtime(lambda: [self.scalars(group, state) for group, _, state in live])
-        return [(group, p, p.grad, state, s) for (group, p, state), s in zip(live, tables, strict=True)]
+            numbers = Numbers(self, live)
+            capture.guard(Settings(self, numbers), f"settings or state of {type(self).__name__}")
+        tables = capture.runtime(numbers)
+        return [(group, p, p.grad, state, tables[i]) for (group, p, state), i in zip(live, numbers.place, strict=True)]
 
     def advance(self) -> list[Update]:
         """The host half of a step: for each parameter with a gradient, its state (made now if it is new) and the numbers of this step."""
@@ -154,12 +170,6 @@ class Optimizer:
                     state = known.get(p) or self._start(group, p)
                     updates.append((group, p, grad, state, self.scalars(group, state)))
         return updates
-
-    def _settings(self) -> list[Any]:
-        """What decides the form of an update: switches, and which numbers are zero."""
-        return [
-            [v != 0 if isinstance(v, float) else v for k, v in g.items() if k not in ("params", "param_names")] for g in self.param_groups
-        ]
 
     def _start(self, group: Group, p: Tensor) -> State:
         state = self.init_one(group, p)
@@ -293,9 +303,10 @@ class Optimizer:
 
 def count(state: State) -> float:
     """Add one to the step counter of a state and return it."""
-    step = state["step"]
-    step.add_(1)
-    return step.item()
+    step = state["step"]._a
+    value: float = step.item() + 1
+    step[()] = value
+    return value
 
 
 def descent(group: Group, p: Any, grad: Any, s: Scalars) -> Any:

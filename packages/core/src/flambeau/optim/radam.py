@@ -33,6 +33,8 @@ class RAdam(Optimizer):
     tensor([ 0.8000, -1.6000])
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

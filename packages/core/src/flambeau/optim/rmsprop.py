@@ -31,6 +31,8 @@ class RMSprop(Optimizer):
     tensor([ 0.9000, -1.9000])
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

@@ -28,6 +28,8 @@ class Rprop(Optimizer):
     tensor([ 0.9000, -1.9000])
     """
 
+    by_counters = True
+
     def __init__(
         self,
         params: Params,

@@ -29,6 +29,7 @@ class SGD(Optimizer):
     """
 
     pairs_of_reals = False  # linear in the gradient
+    by_counters = True
 
     def __init__(
         self,

@@ -35,12 +35,24 @@ class Interceptor:
     def touch_grad(self, node: Any, old: Any) -> None:
         """The `.grad` of a leaf was set, cleared or added to; it was `old` before."""
 
-    def guard(self, compute: Callable[[], Any]) -> None:
-        """What happens here holds while `compute()` gives what it gives now."""
+    def read_grad(self, node: Any) -> None:
+        """The `.grad` of a leaf is about to be looked at."""
 
-    def runtime(self, compute: Callable[[], list[dict[str, float]]]) -> list[dict[str, Any]]:
-        """Tables of numbers that host code computes anew for each run of a program."""
-        return compute()
+    def later(self, why: str) -> None:
+        """Something happens that happens only once, such as the making of state."""
+
+    def guard(self, compute: Callable[[], Any], what: str) -> None:
+        """What happens here holds while `compute()` gives what it gives now; `what` names that for people."""
+
+    def runtime(self, compute: Any) -> list[dict[str, Any]]:
+        """Tables of numbers that host code, `compute()`, computes anew for each run of a program; `compute.undo()` takes one back."""
+        found: list[dict[str, Any]] = compute()
+        return found
+
+    def item(self, x: Any, value: Any) -> Any:
+        """The only element of a tensor, `value`, is about to leave for Python; what goes out in its place."""
+        self.observe(x, "item")
+        return value
 
 
 class State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.base.epoch import moves
 from flambeau.base.errors import ShapeError, explain
 from flambeau.ops import activation, convert, indexing, joining, matmul, pointwise, random, reduction, shape
 from flambeau.primitives import elementwise as rows
@@ -129,12 +130,14 @@ def resize_(self: Tensor, *sizes: Any) -> Tensor:
         raise ShapeError(explain("resize_", expected="a tensor without gradient", got="one that requires grad", hint=".detach()"))
     a = self._a
     if prod(wanted) <= a.size and self.is_contiguous():
-        self._a = a.reshape(-1)[: prod(wanted)].reshape(wanted)
+        moved = a.reshape(-1)[: prod(wanted)].reshape(wanted)
     else:
         grown = creation.empty(wanted, dtype=self.dtype, device=self.device)
         grown.reshape(-1)[: a.size] = self.reshape(-1)
-        self._a = grown._a
+        moved = grown._a
         self._st = None
+    moves(self, moved)
+    self._a = moved
     return self
 
 
@@ -218,6 +221,7 @@ def share_memory_(self: Tensor) -> Tensor:
 
     block = np.frombuffer(mmap.mmap(-1, max(self.nbytes, 1)), self._a.dtype, self.numel()).reshape(self._a.shape)
     block[...] = self._a
+    moves(self, block)
     self._a = block
     return self
 

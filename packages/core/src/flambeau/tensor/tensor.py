@@ -8,6 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from math import prod
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from flambeau.autograd.hooks import RemovableHandle, add_hook, hooks_of, put
 from flambeau.autograd.modes import mode
 from flambeau.autograd.node import AccumulateGrad, Node, Pick
 from flambeau.base import dtypes
+from flambeau.base.epoch import epoch, moves
 from flambeau.base.errors import ArgumentTypeError, GradientError, ShapeError, explain
 from flambeau.device.base import backend, device, executors
 from flambeau.primitives.bind import state
@@ -24,6 +26,7 @@ from flambeau.primitives.movement import offset_of
 from flambeau.primitives.value import Storage, Value, storage_of
 
 _new = object.__new__
+_requires = attrgetter("requires_grad")
 
 
 class Size(tuple[int, ...]):
@@ -226,6 +229,8 @@ class Tensor(Value):
                 raise GradientError(explain("requires_grad_", expected="a leaf", got=f"the result of {self._node.name()}", hint=hint))
             if self._node is not None and self._node.grad is not None:
                 self.__dict__["_grad"] = self._node.grad
+            if self._node is not None:
+                epoch.changed(self, "requires_grad", _requires, True, None, self._a)
             self._node = None
         elif self._node is None:
             if self._a.dtype.kind not in "fcV":
@@ -233,6 +238,7 @@ class Tensor(Value):
                 raise GradientError(
                     explain("requires_grad_", expected="a floating-point or complex dtype", got=got, hint="convert with .float()")
                 )
+            epoch.changed(self, "requires_grad", _requires, False, None, self._a)
             self._node = AccumulateGrad(weakref.ref(self), self.__dict__.pop("_grad", None))
         return self
 
@@ -256,7 +262,11 @@ class Tensor(Value):
     def grad(self) -> Any:
         """The gradient summed up by `backward`, or None."""
         node = self._node
-        return node.grad if type(node) is AccumulateGrad else self.__dict__.get("_grad")
+        if type(node) is not AccumulateGrad:
+            return self.__dict__.get("_grad")
+        if state.interceptor is not None:
+            state.interceptor.read_grad(node)
+        return node.grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -306,6 +316,7 @@ class Tensor(Value):
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        moves(self, value._a)
         self._a = value._a
         self._st = storage_of(value)
         self._base = None
@@ -375,8 +386,8 @@ class Tensor(Value):
         """The single element as a Python number."""
         if self._a.size != 1:
             raise ShapeError(explain("item", expected="a tensor with one element", got=f"shape {tuple(self.shape)}"))
-        self._observed("item")
-        return executors[type(self._a)].to_numpy(self._a).item()
+        value = executors[type(self._a)].to_numpy(self._a).item()
+        return value if state.interceptor is None else state.interceptor.item(self, value)
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""

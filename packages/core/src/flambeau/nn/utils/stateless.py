@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 from flambeau.base.epoch import epoch
@@ -70,12 +71,15 @@ def _targets(module: Module, given: dict[str, Tensor], tie_weights: bool, strict
 @contextmanager
 def _swapped(targets: list[tuple[_Place, Tensor]]) -> Iterator[None]:
     before = [(table, name, table[name]) for (table, name), _ in targets]
-    epoch.count += 1
     try:
         for (table, name), value in targets:
-            table[name] = value
+            _put(table, name, value)
         yield
     finally:
         for table, name, old in before:
-            table[name] = old
-        epoch.count += 1
+            _put(table, name, old)
+
+
+def _put(table: dict[str, Any], name: str, value: Any) -> None:
+    epoch.changed(table, name, itemgetter(name), table[name], name)
+    table[name] = value
