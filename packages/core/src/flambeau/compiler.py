@@ -156,7 +156,7 @@ class CompiledFunction:
         if count == RECAPTURES:
             warnings.warn(f"{self.name} was captured {RECAPTURES} times: its programs do not last. Latest reason: {reason}", stacklevel=4)
         bound = self.closure.values()
-        with capturing() as capture:
+        with capturing(branches=True) as capture:
             result = self.fn(*args, **kwargs)
         try:
             self._store(key, capture, leaves, result, bound)

@@ -11,7 +11,7 @@ from flambeau.autograd.modes import no_grad
 from flambeau.base import tree
 from flambeau.base.errors import FlambeauError, explain
 from flambeau.export.program import FIXED
-from flambeau.graph.capture import CannotCapture, Capture, _user_line, root_of
+from flambeau.graph.capture import CannotCapture, Capture, _user_line
 from flambeau.graph.ir import Graph, Op, Value
 from flambeau.primitives.bind import intercept
 from flambeau.tensor.tensor import Tensor

@@ -72,7 +72,8 @@ class Memory:
 class Capture(Interceptor):
     """The interceptor that builds a graph. `arguments` and `implicit` list the outside arrays in the order of the graph's inputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, branches: bool = False) -> None:
+        self.branches = branches  # whether what Python reads may choose how to go on; else it is noted in `reads`
         self.graph = Graph()
         self.memories: dict[int, Memory] = {}
         self.held: dict[int, tuple[Any, Value, int]] = {}  # id of an array -> the array (kept alive), its value, the version it belongs to
@@ -88,7 +89,7 @@ class Capture(Interceptor):
         self.cuts: list[Cut] = []
         self.scalars: dict[Expression, Scalar] = {}
         self.generators: list[Any] = []
-        self.tensors: list[Any] = []  # the outside tensors, in the order of `outside`
+        self.origins: list[Any] = []  # the outside tensors, in the order of `outside`
         self.borders: dict[Any, Any] = {}  # nodes of outside tensors -> the array of the tensor
         self.read_grads: dict[Any, Any] = {}  # leaf nodes whose `.grad` was read before it changed -> its array
         self.absent: dict[Any, None] = {}  # leaf nodes of which it was asked when there was none
@@ -115,7 +116,7 @@ class Capture(Interceptor):
             )  # NumPy takes only floats as weak
         outs = out if type(out) is tuple else (out,)
         if prim.view and outs[0]._st is not None:  # a view lives in the memory of its input, whatever NumPy says is its base
-            self.homes[id(outs[0]._st)] = (outs[0]._st, self.home(inputs[0]))
+            self.homes[id(outs[0]._st)] = (outs[0]._st, self._home(inputs[0]))
         kept = {k: v for k, v in params.items() if k != "device"}
         op = self.graph.add(prim, values, kept, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
         if _decides_shape(op):
@@ -131,7 +132,7 @@ class Capture(Interceptor):
             self.reads.append(f"a tensor on device {owner.name!r} at {_user_line()}")
         return execute(prim, inputs, params)
 
-    def home(self, x: Any) -> Any:
+    def _home(self, x: Any) -> Any:
         """The array that owns a tensor's memory."""
         st = x._st
         if st is None:
@@ -154,7 +155,7 @@ class Capture(Interceptor):
         return x
 
     def _hold_result(self, x: Any, value: Value) -> None:
-        array, root = x._a, self.home(x)
+        array, root = x._a, self._home(x)
         memory = self.memories.get(id(root))
         if memory is None:
             memory = self.memories[id(root)] = Memory(array, value, outside=False)
@@ -163,7 +164,7 @@ class Capture(Interceptor):
 
     def read(self, x: Any) -> Value:
         """The value that a tensor holds now."""
-        array, root = x._a, self.home(x)
+        array, root = x._a, self._home(x)
         known = self.held.get(id(array))
         memory = self.memories.get(id(root))
         if memory is not None and known is not None and known[0] is array and known[2] == memory.version:
@@ -187,7 +188,7 @@ class Capture(Interceptor):
         array = x._a
         value = self.graph.input(array.shape, array.dtype)
         self.outside.append(array)
-        self.tensors.append(x)
+        self.origins.append(x)
         if x._node is not None:
             self.borders.setdefault(x._node, array)
         self.shared[id(root)] = self.shared.get(id(root), 0) + 1
@@ -212,7 +213,7 @@ class Capture(Interceptor):
         self.read(x)
         if self.is_outside(x) and x._st is not None and x._st not in self.storages:
             self.storages.append(x._st)
-        home = self.home(x)
+        home = self._home(x)
         memory = self.memories[id(home)]
         if memory.outside and self.shared.get(id(home), 0) > 1:
             got = f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written"
@@ -232,9 +233,13 @@ class Capture(Interceptor):
         """A value leaves for Python (`item()`, `bool()`, `numpy()`): what Python makes of it would stay as it is now."""
         self.reads.append(f"{how} of a tensor of shape {tuple(x._a.shape)} at {_user_line()}")
 
+    def home(self, x: Any) -> Any:
+        """What stands for the memory of a tensor: the same object for all tensors that share it."""
+        return self._home(x)
+
     def is_outside(self, x: Any) -> bool:
         """Whether a tensor's memory was there before."""
-        memory = self.memories.get(id(self.home(x)))
+        memory = self.memories.get(id(self._home(x)))
         return memory is None or memory.outside
 
     def guard(self, compute: Callable[[], Any], what: str) -> None:
@@ -256,7 +261,7 @@ class Capture(Interceptor):
     # -- what Python reads ----------------------------------------------------------------------------------------------------------------
     def item(self, x: Any, value: Any) -> Any:
         """The element of a tensor: floats become numbers of the program; on others it branches."""
-        if type(x._a) is not np.ndarray or len(self.cuts) >= CUTS:
+        if not self.branches or type(x._a) is not np.ndarray or len(self.cuts) >= CUTS:
             self.observe(x, "item")
             return value
         self.fetched.append((self.read(x), len(self.cuts)))
@@ -303,9 +308,9 @@ class Capture(Interceptor):
 
 
 @contextmanager
-def capturing() -> Iterator[Capture]:
+def capturing(branches: bool = False) -> Iterator[Capture]:
     """Capture what happens in the block."""
-    capture = Capture()
+    capture = Capture(branches)
     try:
         with intercept(capture):
             yield capture

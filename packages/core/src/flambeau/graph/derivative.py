@@ -44,7 +44,7 @@ class Derivative:
         self.piece = piece
         mine = {id(s._a): j for j, s in enumerate(seeds)}
         arrays = dict(zip(capture.graph.inputs, capture.outside))
-        tensors = dict(zip(capture.graph.inputs, capture.tensors))
+        tensors = dict(zip(capture.graph.inputs, capture.origins))
         self.sources = [self._source(v, mine, arrays, tensors, leaf) for v in piece.inputs]
         self.engine: Any = None
 

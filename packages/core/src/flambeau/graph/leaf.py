@@ -73,12 +73,12 @@ class Leaf:
         value = capture.read(x)
         home = capture.home(x)
         if capture.is_outside(x):
-            if any(t is x for t in capture.tensors):
+            if any(t is x for t in capture.origins):
                 return "value", x
             for base in capture.outside:
                 if root_of(base) is root_of(x._a) and base.dtype == x._a.dtype:
                     where = self.path.places.get(id(base))
-                    tensor = next(t for t in capture.tensors if t._a is base)
+                    tensor = next(t for t in capture.origins if t._a is base)
                     return "alias", (where, tensor, *_place(x._a, base))
             raise CannotCapture(explain("capture", expected="results that are new or views of what was read", got=f"a view of {x.shape}"))
         if id(home) in bases:
