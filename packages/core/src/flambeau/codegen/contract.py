@@ -14,13 +14,26 @@ from flambeau.codegen.layout import Ints, row_major
 from flambeau.codegen.llvm import Target
 from flambeau.codegen.loops import Kernel
 from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.packing import write_transposed
 from flambeau.codegen.product import write_product
 from flambeau.graph.ir import Op
 from flambeau.primitives.kernels.layout import as_pairs
 
 FLOATS = (np.dtype("f4"), np.dtype("f8"))
 _FUSED = {"matmul": write_product, "conv": convolve.forward, "conv_input_grad": convolve.input_grad}
-_ALONE = {"conv_weight_grad": convolve.weight_grad, "unpool": pooling.write_unpool, **dict.fromkeys(pooling.ROWS, pooling.write_pooling)}
+
+
+def _transpose(node: Node, target: Target) -> list[list[Kernel]]:
+    (x,) = node.accesses()
+    return [write_transposed(x.buffer, node.outputs[0], *node.params["matrices"], target, x.layout.offset)]
+
+
+_ALONE = {
+    "conv_weight_grad": convolve.weight_grad,
+    "unpool": pooling.write_unpool,
+    "transpose": _transpose,
+    **dict.fromkeys(pooling.ROWS, pooling.write_pooling),
+}
 
 
 def write_contract(nodes: list[Node], stored: list[Node], target: Target) -> list[list[Kernel]]:

@@ -165,3 +165,14 @@ def channels_last(layouts: list[Layout]) -> Ints | None:
         if len(strides) > 1 and all(a > b for a, b in zip(strides, strides[1:])):
             return order
     return None
+
+
+def transposition(layout: Layout) -> tuple[int, int, int] | None:
+    """(batch, rows, columns) if the layout walks through matrices that lie one after the other, each by columns."""
+    runs = layout.merged()
+    if len(runs) == 2:
+        runs = [(1, 0), *runs]
+    if len(runs) != 3:
+        return None
+    (batch, step), (columns, across), (rows, down) = runs
+    return (batch, rows, columns) if across == 1 and down == columns and (batch == 1 or step == rows * columns) else None

@@ -10,7 +10,7 @@ import numpy as np
 from flambeau.codegen import expr
 from flambeau.codegen.contract import CONTRACTIONS
 from flambeau.codegen.decompose import DECOMPOSED
-from flambeau.codegen.layout import Ints, Layout, channels_last
+from flambeau.codegen.layout import Ints, Layout, channels_last, transposition
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
 from flambeau.codegen.random import streams_of
 from flambeau.codegen.rules import RULES
@@ -20,6 +20,7 @@ from flambeau.primitives.prim import lookup
 
 Handle = Access | Uniform  # what stands for a value of the graph
 _ELEMENTWISE = ("cast", "copy")
+_LARGE = 1 << 12  # elements from which a transposed copy is a step of its own
 
 
 class Lowering:
@@ -126,6 +127,9 @@ class Lowering:
         if x.dtype not in expr.DTYPES or 0 in x.shape:
             node = Node("python", "pack", (x,), (), prim=lookup("pack"), numbers=(x,))
             return self.node(node, x.shape, x.dtype)
+        matrices = transposition(x.layout)
+        if matrices and x.layout.size >= _LARGE and x.dtype.kind != "b" and x.dtype.itemsize >= 4:
+            return self.node(Node("steps", "transpose", (x,), (), params={"matrices": matrices}), x.shape, x.dtype)
         space = tuple(n for n in x.shape if n != 1)
         return self.node(Node("map", "copy", (Access(x.buffer, x.layout.squeeze()),), space), x.shape, x.dtype)
 

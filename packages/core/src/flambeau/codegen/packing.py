@@ -116,8 +116,10 @@ def _column(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], ta
     code.do(f"store {kind} {value.text}, ptr {target}, align {dtype.itemsize}")
 
 
-def write_transposed(source: Buffer, result: Buffer, batch: int, rows: int, columns: int, target: Target) -> list[Kernel]:
-    """Kernels that transpose each of `batch` matrices."""
+def write_transposed(
+    source: Buffer, result: Buffer, batch: int, rows: int, columns: int, target: Target, start: int = 0
+) -> list[Kernel]:
+    """Kernels that transpose each of `batch` matrices, which lie one after the other from position `start`."""
     dtype, lanes = source.dtype, target.lanes(source.dtype.itemsize)
     blocks, element = -(-columns // lanes), scalar_type(source.dtype)
     module = Module(target.level != "generic")
@@ -135,7 +137,7 @@ def write_transposed(source: Buffer, result: Buffer, batch: int, rows: int, colu
     text = module.render(8 * target.bytes)
     name = f"k{digest(text)[:24]}"
     kernel = Kernel(text.replace(f"{NAME}(", f"@{name}("), name, [source, result], [])
-    kernel.reads, kernel.writes = {source: set()}, [result]
+    kernel.reads, kernel.writes, kernel.offsets = {source: set()}, [result], [start * dtype.itemsize, 0]
     tasks = batch * blocks
     return kernel.shares(tasks, -(-tasks // (_SHARES if source.size >= _MANY else 1)))
 
