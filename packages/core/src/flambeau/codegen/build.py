@@ -18,7 +18,7 @@ from flambeau.codegen.fuse import Group, fuse
 from flambeau.codegen.gather import write_gather, write_scatter
 from flambeau.codegen.kernel import form_of
 from flambeau.codegen.layout import Layout
-from flambeau.codegen.loops import Kernel, Writer
+from flambeau.codegen.loops import Kernel
 from flambeau.codegen.lower import Lowering
 from flambeau.codegen.matmul import write_matmul
 from flambeau.codegen.memory import Step, plan
@@ -26,7 +26,7 @@ from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment
 from flambeau.codegen.random import write_random
-from flambeau.codegen.wide import write_group
+from flambeau.codegen.wide import write_group, writer_of
 from flambeau.graph.ir import Graph
 from flambeau.primitives.prim import lookup
 
@@ -101,7 +101,7 @@ def _write_piece(node: Node, i: int, target: llvm.Target) -> list[Kernel]:
     x, region = node.operands[i], node.regions[i].squeeze()
     operand = Access(x.buffer, x.layout.squeeze()) if isinstance(x, Access) else x
     piece = Node("map", "copy", (operand,), region.shape, node.outputs)
-    kernels = Writer(form_of(Group([piece], 0, region.shape), [piece], region), target).write()
+    kernels = writer_of(form_of(Group([piece], 0, region.shape), [piece], region), target).write()
     base = x if i == 0 and isinstance(x, Access) and region == Layout.contiguous(node.outputs[0].shape).squeeze() else None
     whole = base is not None and base.layout.is_contiguous and base.layout.size == base.buffer.size
     for kernel in kernels:
@@ -135,7 +135,7 @@ def _copied_last(steps: Steps, result: Buffer, target: llvm.Target) -> Buffer:
     node = Node("map", "copy", (x,), x.shape, (copy,), prim=lookup("pack"), numbers=(Access(result, Layout.contiguous(result.shape)),))
     copy.node = node
     if result.dtype in DTYPES and result.size:
-        steps.append(Writer(form_of(Group([node], 0, node.shape), [node]), target).write())
+        steps.append(writer_of(form_of(Group([node], 0, node.shape), [node]), target).write())
     else:
         node.kind = "python"
         steps.append(node)

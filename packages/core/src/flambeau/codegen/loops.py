@@ -69,16 +69,15 @@ class Writer:
         self.maker = {b: n for n in form.group.nodes for b in n.outputs}
         self.row_values: dict[tuple[Node, int], V] = {}
         self.memo: dict[tuple[Node, int], V] = {}
-        self.lanes, self.unroll = _shape_of_work(form, target)
+        self.lanes, self.unroll = shape_of_work(form, target)
         self.phase = 0
 
     # -- the whole ------------------------------------------------------------------------------------------------------------------------
     def write(self) -> list[Kernel]:
         """The kernel; a large one in shares that can run side by side."""
         form = self.form
-        kept = [i for i in range(len(form.sizes)) if i not in form.reduced and i != form.lane]
-        across = form.lane in form.reduced
-        rounds = form.sizes[kept[0]] if kept else 0 if across else form.sizes[form.lane] // (self.lanes * self.unroll)
+        kept = self._kept()
+        rounds = form.sizes[kept[0]] if kept else self._rounds()
         shared = rounds > 1 and prod(form.sizes) * max(len(form.group.nodes), 4) >= LARGE
         with self._outermost(kept, shared):
             self._inner(shared and not kept)
@@ -92,6 +91,14 @@ class Writer:
         written = {p.buffer for _, p in form.stores}
         kernel.scratch = [p.buffer for p in form.kept.values() if p.buffer not in written]
         return kernel.shares(rounds, -(-rounds // _SHARES)) if shared else [kernel]
+
+    def _kept(self) -> list[int]:
+        """The axes of the loops outside."""
+        return [i for i in range(len(self.form.sizes)) if i not in self.form.reduced and i != self.form.lane]
+
+    def _rounds(self) -> int:
+        """How many rounds can be shared where there are no loops outside."""
+        return 0 if self.form.lane in self.form.reduced else self.form.sizes[self.form.lane] // (self.lanes * self.unroll)
 
     def _inner(self, shared: bool) -> None:
         """Everything within the loops over kept axes other than that of the lanes, which is shared if there are none."""
@@ -333,16 +340,21 @@ class Writer:
             return V(self.code, raw, d, lanes)
         return V(self.code, raw, np.dtype("u1"), lanes).differs(0)
 
+    def _put(self, pointer: str, value: V) -> None:
+        if value.dtype.kind == "b":
+            value = value.of(f"zext {value.type} {value.text} to {vector('i8', value.lanes)}", np.dtype("u1"))
+        self.code.do(f"store {value.type} {value.text}, ptr {pointer}, align {value.dtype.itemsize}")
+
     def _store(self, values: list[tuple[Node, Place, V]], unit: Unit) -> None:
         for _, place, value in values:
             stride = place.strides[self.form.lane]
             pointer = self._pointer(place)
+            if stride == 1 or not value.lanes:
+                self._put(pointer, value)
+                continue
             if value.dtype.kind == "b":
                 value = value.of(f"zext {value.type} {value.text} to {vector('i8', value.lanes)}", np.dtype("u1"))
             align = value.dtype.itemsize
-            if stride == 1 or not value.lanes:
-                self.code.do(f"store {value.type} {value.text}, ptr {pointer}, align {align}")
-                continue
             for i in range(value.lanes):
                 at = self.code.let(f"getelementptr {value.element}, ptr {pointer}, i64 {i * stride}") if i else pointer
                 self.code.do(f"store {value.element} {value.lane(i).text}, ptr {at}, align {align}")
@@ -358,7 +370,7 @@ def _dtype_of(node: Node) -> np.dtype:
     return next(x.dtype for x in reversed(node.operands) if not isinstance(x, Parameter))
 
 
-def _shape_of_work(form: Form, target: Target) -> tuple[int, int]:
+def shape_of_work(form: Form, target: Target) -> tuple[int, int]:
     """How many lanes a vector has (as many as of the widest dtype fit a register), and how many vectors make a block."""
     nodes = form.group.nodes
     wide = nodes

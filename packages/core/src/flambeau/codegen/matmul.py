@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 
 from flambeau.base.switches import get_num_threads
+from flambeau.codegen.block import offsets
 from flambeau.codegen.layout import Layout
 from flambeau.codegen.llvm import Target, digest
 from flambeau.codegen.loops import NAME, Kernel
@@ -25,6 +26,7 @@ _L2 = 512 << 10  # bytes of cache that blocks are sized for; most processors hav
 _LARGE = 1 << 21  # multiplications from which a product is worth several threads
 _CUT = 32 << 10  # elements of an operand from which the summed axis is cut into blocks
 _STEPS = 256  # of the summed axis in a block
+_BATCHES = 16  # shares of a large number of batches, whatever the number of threads
 _THIN = 2  # rows or columns of a result up to which a product is a map and a reduction
 _PAD = 16  # elements between rows of a packed A, so that rows do not fall on the same cache lines
 
@@ -66,9 +68,14 @@ def is_thin(m: int, n: int) -> bool:
 
 def write_matmul(node: Node, target: Target) -> list[Kernel]:
     """The kernels of a "matmul" node, whose operands are readable and have the batch axes of the result: one, or for a large product
-    one for each thread, which compute different rows or columns. Every element is summed in the same order in either case."""
+    one for each thread, which compute different rows or columns; batches are shared out. Every element is summed in the same order."""
     a, b = node.accesses()
-    return [_kernel(node, part, target) for part in _shares(_sizes(a.layout, b.layout), target, node.outputs[0].dtype)]
+    sizes = _sizes(a.layout, b.layout)
+    if sizes.batches:
+        count = prod(n for n, _, _ in sizes.batches)
+        parts = _BATCHES if count * sizes.m * sizes.n * sizes.k >= _LARGE else 1
+        return _kernel(node, Part(sizes, 0, 0, 0), target).shares(count, -(-count // parts))
+    return [_kernel(node, part, target) for part in _shares(sizes, target, node.outputs[0].dtype)]
 
 
 def _kernel(node: Node, part: Part, target: Target) -> Kernel:
@@ -89,7 +96,7 @@ def _kernel(node: Node, part: Part, target: Target) -> Kernel:
 def _shares(sizes: Sizes, target: Target, dtype: np.dtype) -> list[Part]:
     """The product cut along its longer side into as many parts as there are threads, at whole tiles."""
     threads = get_num_threads()
-    if threads == 1 or sizes.batches or sizes.m * sizes.n * sizes.k < _LARGE:
+    if threads == 1 or sizes.m * sizes.n * sizes.k < _LARGE:
         return [Part(sizes, 0, 0, 0)]
     rows, columns = shape_of_tile(target, dtype, sizes.m, sizes.n)
     along_m = sizes.m >= sizes.n
@@ -144,20 +151,22 @@ class _Product:
 
     def text(self) -> str:
         """The module's text."""
-        code = self.code
-        self._batches(list(self.sizes.batches), "%p0", "%p1", "%p2")
+        batches = self.sizes.batches
         parameters = ["ptr %p0", "ptr %p1", "ptr %p2"] + (["ptr %p3"] if self.scratch else [])
-        self.module.functions["kernel"] = code.function(NAME[1:], parameters)
+        if batches:
+            with self.code.span("%end", start="%begin") as number:
+                self._batch(number)
+            parameters += ["i64 %begin", "i64 %end"]
+        else:
+            self._blocks("%p0", "%p1", "%p2")
+        self.module.functions["kernel"] = self.code.function(NAME[1:], parameters)
         return self.module.render(8 * self.target.bytes)
 
-    def _batches(self, batches: list[tuple[int, int, int]], a: str, b: str, c: str) -> None:
-        if not batches:
-            self._blocks(a, b, c)
-            return
-        size, a_step, b_step = batches[0]
-        c_step = self.sizes.m * self.sizes.n * prod(n for n, _, _ in batches[1:])
-        with self.code.loop(size) as i:
-            self._batches(batches[1:], self._moved(a, i, a_step), self._moved(b, i, b_step), self._moved(c, i, c_step))
+    def _batch(self, number: str) -> None:
+        axes, a_steps, b_steps = zip(*self.sizes.batches)
+        a, b = offsets(self.code, number, axes, [a_steps, b_steps])
+        c = self.code.arithmetic("mul", number, str(self.sizes.m * self.sizes.n))
+        self._blocks(self._moved("%p0", a, 1), self._moved("%p1", b, 1), self._moved("%p2", c, 1))
 
     def _moved(self, pointer: str, index: str, step: int) -> str:
         return self.code.element(pointer, self.element, self.code.arithmetic("mul", index, str(step)))

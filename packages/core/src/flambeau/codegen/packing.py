@@ -90,6 +90,15 @@ def square(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int, int]
     partial = 0 if target[2] == lanes else target[2]
     rows = [load(code, code.element(place, element, str(i * distance)), dtype, lanes, partial).text for i in range(count)]
     rows += ["zeroinitializer"] * (lanes - count)
+    rows = riffled(code, rows, kind, lanes)
+    place, distance, columns = target
+    for i, row in enumerate(rows[:columns]):
+        whole = fill or count == lanes
+        store(code, code.element(place, element, str(i * distance)), V(code, row, dtype, lanes), 0 if whole else count)
+
+
+def riffled(code: Code, rows: list[str], kind: str, lanes: int) -> list[str]:
+    """The transpose of a square of vectors of this type."""
     half = lanes // 2
     low = ", ".join(f"i32 {i // 2 + lanes * (i % 2)}" for i in range(lanes))
     high = ", ".join(f"i32 {half + i // 2 + lanes * (i % 2)}" for i in range(lanes))
@@ -99,10 +108,7 @@ def square(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int, int]
             for i in range(half)
             for which in (low, high)
         ]
-    place, distance, columns = target
-    for i, row in enumerate(rows[:columns]):
-        whole = fill or count == lanes
-        store(code, code.element(place, element, str(i * distance)), V(code, row, dtype, lanes), 0 if whole else count)
+    return rows
 
 
 def _column(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], target: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import prod
 
 from flambeau.codegen import expr
+from flambeau.codegen.crosswise import Crosswise, other_axis
 from flambeau.codegen.fuse import ENOUGH, Group
 from flambeau.codegen.kernel import Form, Place, form_of
 from flambeau.codegen.layout import Layout
@@ -31,7 +32,13 @@ def write_group(group: Group, stored: list[Node], target: Target) -> list[list[K
         wide = _Wide(group, stored)
         if wide.count > 1:
             return wide.write(target)
-    return [Writer(form, target).write()]
+    return [writer_of(form, target).write()]
+
+
+def writer_of(form: Form, target: Target) -> Writer:
+    """What writes a form best."""
+    axis = other_axis(form, target)
+    return Writer(form, target) if axis is None else Crosswise(form, target, axis)
 
 
 class _Wide:
