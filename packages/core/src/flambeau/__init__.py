@@ -52,6 +52,7 @@ from flambeau.base.registry import query as list
 from flambeau.base.switches import *
 from flambeau.device import default_device as get_default_device
 from flambeau.device import device, set_default_device
+from flambeau.device.cpu import CPU_BACKEND as _CPU
 from flambeau.ops.activation import *
 from flambeau.ops.calculus import *
 from flambeau.ops.compare import *
@@ -112,6 +113,16 @@ from flambeau.tensor.tensor import Size, Tensor
 
 # NumPy warns about 0/0, overflow and the like; a tensor library returns the IEEE result.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"flambeau(\..*)?")
+
+
+def _kernels() -> object:
+    """What runs large operations as machine code, loaded at the first one."""
+    from flambeau.codegen.eager import kernels
+
+    return kernels()
+
+
+_CPU.accelerate(1 << 16, _kernels)
 
 float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
 cfloat, cdouble = complex64, complex128

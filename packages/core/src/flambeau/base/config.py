@@ -60,6 +60,7 @@ class Settings:
 
     home: Path | None = _setting(None, _path, "cache directory (default: the user's cache directory)")
     offline: bool = _setting(False, _flag, "1 = never touch the network")
+    eager_kernels: bool = _setting(True, _flag, "0 = large operations run on NumPy, not as machine code, outside `compile`")
     debug: bool = _setting(False, _flag, "1 = the command line shows tracebacks")
     log: tuple[str, ...] = _setting((), _names, "comma-separated, what is told on stderr: recompiles = each capture, and why")
     plugins: tuple[str, ...] = _setting((), _names, "comma-separated plugins: only these third-party plugins are loaded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,13 +10,48 @@ import numpy as np
 
 from flambeau.device.base import Memory, device, register_backend, register_executor
 
+NEVER = 1 << 62  # more elements than there are
+LEAST = {  # the rows that are quicker as machine code, and from how many elements on (benchmarks/eager.py); sums and products of arrays
+    # wait for memory, whoever computes them
+    **dict.fromkeys("relu clamp hardtanh where maximum minimum".split(), 1 << 20),
+    **dict.fromkeys("exp expm1 log log1p tanh sigmoid rsqrt reciprocal".split(), 1 << 18),
+    **dict.fromkeys("erf sum amax amin softmax softmax_grad log_softmax log_softmax_grad".split(), 1 << 16),
+    **dict.fromkeys("standardize standardize_grad scale_shift product_sum nll_grad".split(), 1 << 16),
+}
+
 
 class CpuBackend(Memory):
-    """Runs each primitive's kernel on NumPy arrays."""
+    """Runs each primitive's kernel on NumPy arrays, or, from `large` elements on, as machine code where there is a compiler."""
 
     name = "cpu"
     priority = 0
     xp: Any = np
+    large = NEVER
+    _load: Callable[[], Any] | None = None
+    _compiled: Callable[..., Any] | None = None
+
+    def accelerate(self, large: int, load: Callable[[], Any]) -> None:
+        """Let `load()`, called at the first operation on that many elements, give what runs large ones: a function (fn, arguments, params,
+        positions of arguments that fn writes to) that gives fn's arrays, or NotImplemented."""
+        self.large, self._load, self._compiled = large, load, None
+
+    def compiled(self, fn: Any, given: Sequence[Any], params: dict[str, Any], written: Sequence[int] = ()) -> Any:
+        """The arrays of `fn(*given, **params)`, computed by machine code, or NotImplemented."""
+        if self._compiled is None:
+            load, self._load = self._load, None
+            self._compiled = load() if load is not None else None
+            if self._compiled is None:
+                self.large = NEVER
+                return NotImplemented
+        return self._compiled(fn, given, params, written)
+
+    def run_large(self, prim: Any, arrays: list[Any], params: dict[str, Any]) -> Any:
+        """A primitive on large arrays."""
+        if max([x.size for x in arrays if isinstance(x, np.ndarray)]) >= LEAST.get(prim.name, NEVER):
+            found = self.compiled(prim, arrays, params)
+            if found is not NotImplemented:
+                return found
+        return prim.on_numpy(*arrays, **params)
 
     def run(self, prim: Any, arrays: list[Any], inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Call the kernel; NumPy turns zero-dimensional results into scalars, which become arrays again."""

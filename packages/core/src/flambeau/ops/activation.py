@@ -9,6 +9,7 @@ from typing import Any
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops import pointwise, reduction
+from flambeau.ops.fused import fused
 from flambeau.ops.joining import narrow
 from flambeau.ops.pointwise import (
     abs,
@@ -68,6 +69,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+@fused
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where it is positive, else negative_slope * x."""
     if inplace:
@@ -111,6 +113,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 
 # -- exponential units -------------------------------------------------------------------------------------------------------------------
+@fused
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1). Clevert et al. 2015."""
     if inplace:
@@ -120,6 +123,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return rows.where(gt_op(x, 0.0), x, low if alpha == 1 else mul_op(low, float(alpha)))
 
 
+@fused
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha * (exp(x / alpha) - 1). Barron 2017."""
     if alpha == 0:
@@ -134,6 +138,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
+@fused
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """A scaled ELU that keeps mean 0 and variance 1 through layers. Klambauer et al. 2017."""
     return selu_(input) if inplace else mul_op(elu(input, SELU_ALPHA), SELU_SCALE)
@@ -143,6 +148,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 sigmoid, tanh = pointwise.sigmoid, pointwise.tanh
 
 
+@fused
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), exact for large |x|."""
     x = _float("logsigmoid", input)
@@ -150,6 +156,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     return sub_op(rows.where(negative, x, 0.0), log1p(exp(rows.where(negative, x, neg(x)))))
 
 
+@fused
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x is above the threshold."""
     x = _float("softplus", input)
@@ -158,32 +165,38 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return rows.where(gt_op(z, float(threshold)), x, soft if beta == 1 else div_op(soft, float(beta)))
 
 
+@fused
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     return div_op(input, add_op(abs(input), 1))
 
 
+@fused
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """A piecewise linear sigmoid: relu6(x + 3) / 6."""
     return hardsigmoid_(input) if inplace else div_op(relu6(add_op(_float("hardsigmoid", input), 3.0)), 6.0)
 
 
 # -- gated -------------------------------------------------------------------------------------------------------------------------------
+@fused
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), also called swish. Elfwing et al. 2017."""
     return silu_(input) if inplace else mul_op(input, sigmoid(_float("silu", input)))
 
 
+@fused
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x)). Misra 2019."""
     return mish_(input) if inplace else mul_op(input, tanh(softplus(input)))
 
 
+@fused
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * relu6(x + 3) / 6. Howard et al. 2019."""
     return hardswish_(input) if inplace else mul_op(input, hardsigmoid(input))
 
 
+@fused
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x times the normal distribution function of x; "tanh" approximates that function. Hendrycks and Gimpel 2016.
 
@@ -210,11 +223,13 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 # -- shrinkage ---------------------------------------------------------------------------------------------------------------------------
+@fused
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0."""
     return rows.where(logical_and(input >= -lambd, input <= lambd), 0.0, _float("hardshrink", input))
 
 
+@fused
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 where it would pass it."""
     if lambd < 0:
@@ -222,6 +237,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return sub_op(_float("softshrink", input), clamp(input, -lambd, lambd))
 
 
+@fused
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
     return sub_op(input, tanh(input))

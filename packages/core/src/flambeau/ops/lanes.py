@@ -15,6 +15,7 @@ import numpy as np
 from flambeau.autograd.node import record, record_pair
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
+from flambeau.device.cpu import CPU_BACKEND
 from flambeau.ops.promotion import number, operands, to_dtype
 from flambeau.primitives import elementwise as rows
 from flambeau.primitives.bind import state
@@ -43,7 +44,14 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: C
         if isinstance(other, Tensor) and isinstance(input, Tensor):
             a = input._a
             b = other._a
-            if type(a) is ndarray and type(b) is ndarray and a.dtype is b.dtype and a.dtype.kind in kinds and state.interceptor is None:
+            if (
+                type(a) is ndarray
+                and type(b) is ndarray
+                and a.dtype is b.dtype
+                and a.dtype.kind in kinds
+                and state.interceptor is None
+                and a.size < CPU_BACKEND.large
+            ):
                 if kernel is None:
                     kernel = prim.on(np)
                 try:
@@ -64,6 +72,7 @@ def binary(prim: Prim, *, floating: bool = False, dunder: bool = False, check: C
             and type(input._a) is ndarray
             and input._a.dtype.kind == "f"
             and state.interceptor is None
+            and input._a.size < CPU_BACKEND.large
         ):
             if kernel is None:
                 kernel = prim.on(np)
@@ -139,7 +148,7 @@ def unary(prim: Prim, *, floating: bool = True, kinds: str = "fc") -> Callable[.
             input = number(input, name)
             input = operands(name, input)[0]
         a = input._a
-        if type(a) is ndarray and a.dtype.kind in fast and state.interceptor is None:
+        if type(a) is ndarray and a.dtype.kind in fast and state.interceptor is None and a.size < CPU_BACKEND.large:
             if kernel is None:
                 kernel = prim.on(np)
             r = kernel(a)

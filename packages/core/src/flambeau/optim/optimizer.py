@@ -15,18 +15,23 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from operator import is_
 from typing import Any
 
+from numpy import ndarray
+
 from flambeau.autograd.hooks import RemovableHandle, put
-from flambeau.autograd.modes import enable_grad, no_grad
+from flambeau.autograd.modes import enable_grad, mode, no_grad
 from flambeau.base.errors import ArgumentTypeError, GradientError, explain
+from flambeau.device.cpu import CPU_BACKEND
 from flambeau.optim.groups import Group, Params, as_groups, make_group, required
 from flambeau.optim.numbers import Numbers, Settings
 from flambeau.optim.state import State, check_fit, counter, pack, unpack
 from flambeau.primitives.bind import intercept
 from flambeau.primitives.bind import state as bound
 from flambeau.primitives.movement import view_as_real
+from flambeau.primitives.value import storage_of
 from flambeau.tensor.tensor import Tensor
 
 Scalars = dict[str, float]
@@ -74,6 +79,23 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             self._in_step = False
 
     return wrapper
+
+
+@dataclass(frozen=True)
+class _Form:
+    """`update_one` as a function of arrays and numbers. What decides its form is compared, the rest is what it is called with."""
+
+    update_one: Any
+    settings: Any
+    state: tuple[str, ...]
+    numbers: tuple[str, ...]
+    owner: Any = field(compare=False)
+
+    def __call__(self, p: Any, grad: Any, *rest: Any) -> None:
+        optimizer, group, state = self.owner
+        count = len(self.state)
+        with no_grad():
+            self.update_one(optimizer, group, p, grad, {**state, **dict(zip(self.state, rest))}, dict(zip(self.numbers, rest[count:])))
 
 
 class Optimizer:
@@ -193,7 +215,29 @@ class Optimizer:
         if p._a.dtype.kind == "c" and self.pairs_of_reals:
             p, grad = view_as_real(p), view_as_real(grad)
             state = {key: view_as_real(v) if isinstance(v, Tensor) and v.is_complex() else v for key, v in state.items()}
-        self.update_one(group, p, grad, state, s)
+        if not self._updated_at_once(group, p, grad, state, s):
+            self.update_one(group, p, grad, state, s)
+
+    def _updated_at_once(self, group: Group, p: Tensor, grad: Tensor, state: State, s: Scalars) -> bool:
+        """Update a large parameter on the CPU by one kernel made of `update_one`, if that can be done."""
+        a = p._a
+        if (
+            type(a) is not ndarray
+            or a.size < CPU_BACKEND.large
+            or bound.interceptor is not None
+            or mode.grad
+            or type(grad._a) is not ndarray
+        ):
+            return False
+        kept = {key: v for key, v in state.items() if isinstance(v, Tensor) and v._a.shape == a.shape}
+        settings = tuple((k, v != 0 if isinstance(v, float) else v) for k, v in group.items() if k not in ("params", "param_names"))
+        form = _Form(type(self).update_one, settings, tuple(kept), tuple(s), (self, group, state))
+        given = (a, grad._a, *(v._a for v in kept.values()), *s.values())
+        if CPU_BACKEND.compiled(form, given, {}, (0, *range(2, 2 + len(kept)))) is NotImplemented:
+            return False
+        for x in (p, *kept.values()):
+            storage_of(x).version += 1
+        return True
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with `set_to_none=False` set them to zero."""

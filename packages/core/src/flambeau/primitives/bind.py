@@ -15,7 +15,7 @@ from numpy import ndarray
 from flambeau.base.errors import ArgumentError, DtypeError, FlambeauError, IndexingError, explain
 from flambeau.base.shapes import broadcast_error
 from flambeau.device.base import executor_for, executors
-from flambeau.device.cpu import as_arrays
+from flambeau.device.cpu import CPU_BACKEND, as_arrays
 from flambeau.primitives.value import Value, link_view
 
 
@@ -73,6 +73,7 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Run now, on the executor of the inputs' arrays, and record for autograd."""
     arrays = []
     kind: Any = None
+    first: Any = None
     mixed = record = numbers = False
     for x in inputs:
         if isinstance(x, Value):
@@ -80,7 +81,7 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
             arrays.append(a)
             if type(a) is not kind:
                 mixed = kind is not None
-                kind = type(a)
+                kind, first = type(a), a
             if x._node is not None:
                 record = True
         else:
@@ -90,7 +91,7 @@ def execute(prim: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         type_numbers(arrays)
     try:
         if kind is ndarray and not mixed:  # the CPU, without the detour
-            result = prim.on_numpy(*arrays, **params)
+            result = prim.on_numpy(*arrays, **params) if first.size < CPU_BACKEND.large else CPU_BACKEND.run_large(prim, arrays, params)
             if type(result) is not ndarray:
                 result = as_arrays(result)
         else:

@@ -113,8 +113,14 @@ def primitive(
     gets zeros for the outputs that no gradient reached; with `partial` it gets None for them.
     """
     assert name not in table, name
-    prim = table[name] = Prim(name, inputs, kernel, rule)
+    prim = table[name] = unlisted(name, inputs, kernel=kernel, rule=rule, vjp=vjp, kept_from=kept_from)
     prim.batch, prim.view, prim.multi, prim.partial = batch, view, multi, partial
+    return prim
+
+
+def unlisted(name: str, inputs: str, *, kernel: Any, rule: Rule, vjp: Any = None, kept_from: int = 0) -> Prim:
+    """A row that is no primitive: for what autograd is to record as one step, though it is a composition of primitives."""
+    prim = Prim(name, inputs, kernel, rule)
     if vjp is not None:
         rules = vjp if isinstance(vjp, tuple) else (vjp,)
         compiled = [(None, 0) if fn is None else _compile(fn, prim, kept_from) for fn in rules]

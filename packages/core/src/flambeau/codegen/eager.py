@@ -1,0 +1,178 @@
+"""Compiled kernels for eager code: large operations on the CPU run as machine code, on all threads, small ones stay with NumPy.
+
+A kernel is made of a Python function of tensors (a primitive, a composition of elementwise ones, the update of an optimizer): the function
+is captured for one signature, that is the shapes and dtypes of its arrays and the numbers that decide its form; other numbers are inputs
+of the kernel. The first calls with a signature run on NumPy; what is called again is compiled. A signature that has no code of its own
+stays with NumPy. After `use_deterministic_algorithms(True)` the first call compiles already, so that every call gives the same bits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from flambeau.base.config import settings
+from flambeau.base.errors import FlambeauError
+from flambeau.base.switches import are_deterministic_algorithms_enabled
+from flambeau.codegen import llvm
+from flambeau.codegen.build import build
+from flambeau.codegen.pool import pool
+from flambeau.codegen.program import Program, Segment
+from flambeau.graph.capture import RuntimeNumber, capturing
+from flambeau.graph.ir import Scalar
+from flambeau.graph.verify import verify
+from flambeau.primitives.bind import state
+from flambeau.primitives.movement import expand
+
+CALLS = 3  # the call with a signature that compiles it
+MOST = 512  # signatures that are remembered; those used longest ago are forgotten first
+_SMALL = 1 << 12  # elements up to which an array in some other layout is copied first
+_ARENA = 64 << 20  # bytes of working memory beyond which a kernel is not kept
+
+Arguments = Sequence[Any]  # arrays and numbers
+
+
+class Kernel:
+    """A compiled signature. `inputs` are positions of arguments, `scalars` of numbers, `written` of arrays that results replace."""
+
+    def __init__(
+        self, program: Program, inputs: list[int], scalars: list[int], written: list[int], given: Arguments, several: bool
+    ) -> None:
+        self.inputs, self.scalars, self.written, self.several = inputs, scalars, written, several
+        self.made = list(zip(program.results, program.shapes))[: len(program.results) - len(written)]
+        arrays = [given[i] for i in inputs]
+        self.call = program.bind(arrays, [None] * len(self.made) + [given[i] for i in written])
+        self.block: Any = memoryview(self.call._block)  # type: ignore[arg-type]
+        self.slots = [program.block.slots[b] for b in program.inputs]
+        self.places = [program.block.slots[b] for b in program.results]
+        self.threads = any(isinstance(s, Segment) and s.threads for s in program.segments)
+        self.lock = threading.Lock()
+
+    def run(self, given: Arguments) -> Any:
+        """The results. Arrays that are written are written in place."""
+        results = [np.empty(shape, buffer.dtype) for buffer, shape in self.made]
+        with self.lock:
+            block = self.block
+            for slot, i in zip(self.slots, self.inputs):
+                block[slot] = given[i].ctypes.data
+            for slot, array in zip(self.places, (*results, *[given[i] for i in self.written])):
+                block[slot] = array.ctypes.data
+            if self.scalars:
+                self.call.scalars[:] = [given[i] for i in self.scalars]
+            if self.threads:
+                pool().start()
+            self.call()
+        return tuple(results) if self.several else results[0] if results else None
+
+
+class Kernels:
+    """The signatures seen: how often, then their kernels (None: NumPy does it)."""
+
+    def __init__(self) -> None:
+        self.seen: OrderedDict[Any, int | Kernel | None] = OrderedDict()
+        self.building = threading.local()
+        self.lock = threading.Lock()
+
+    def __call__(self, fn: Callable[..., Any], given: Arguments, params: dict[str, Any], written: Sequence[int] = ()) -> Any:
+        """What `fn(*given, **params)` computes, as arrays; NotImplemented if NumPy is to do it. `written`: arguments that fn writes to."""
+        signature, arguments = _signature(fn, given, params)
+        if signature is None or getattr(self.building, "now", False):
+            return NotImplemented
+        found = self.seen.get(signature, 0)
+        if isinstance(found, int):
+            found = self._count(signature, found, fn, arguments, params, written)
+        if found is None:
+            return NotImplemented
+        self.seen.move_to_end(signature)
+        return found.run(arguments)
+
+    def _count(self, signature: Any, calls: int, fn: Any, given: Arguments, params: Any, written: Sequence[int]) -> Kernel | None:
+        with self.lock:
+            self.seen[signature] = calls + 1
+            if calls + 1 < CALLS and not are_deterministic_algorithms_enabled():
+                self._forget()
+                return None
+            self.building.now = True
+            try:
+                kernel = _compiled(fn, given, params, written, [None if n is None else n[0] for n in signature[3]])
+            except (FlambeauError, NotImplementedError):
+                kernel = None
+            finally:
+                self.building.now = False
+            self.seen[signature] = kernel
+            return kernel
+
+    def _forget(self) -> None:
+        while len(self.seen) > MOST:
+            self.seen.popitem(last=False)
+
+
+def _signature(fn: Any, given: Arguments, params: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """What a kernel is made for, and the arguments as it takes them. None: not a case for a kernel.
+
+    The last part of a signature has a shape for each array that is spread over it from one element, and a place for each number.
+    """
+    kinds: list[Any] = []
+    spread: list[Any] = []
+    arguments = list(given)
+    full = False
+    for i, x in enumerate(given):
+        shape = None
+        if isinstance(x, np.ndarray):
+            if x.flags.c_contiguous:
+                full = True
+            elif not any(x.strides):
+                shape, arguments[i] = (x.shape,), x[(slice(0, 1),) * x.ndim]
+            elif x.size <= _SMALL:
+                arguments[i] = np.ascontiguousarray(x)
+            else:
+                return None, arguments
+            kinds.append((arguments[i].shape, x.dtype))
+        else:
+            kinds.append(float if type(x) is float else (type(x), x))
+        spread.append(shape)
+    try:
+        signature = (fn, tuple(kinds), tuple(params.items()), tuple(spread))
+        hash(signature)
+    except TypeError:
+        return None, arguments
+    return (signature if full else None), arguments
+
+
+def _compiled(fn: Any, given: Arguments, params: Any, written: Sequence[int], spread: list[Any]) -> Kernel | None:
+    """A kernel for these arguments, whose arrays stay as they are."""
+    arrays = [x.copy() if isinstance(x, np.ndarray) else x for x in given]  # each in memory of its own: another call may differ there
+    with capturing() as capture:
+        tensors = [_argument(x, i, spread[i]) for i, x in enumerate(arrays)]
+        out = fn(*tensors, **params)
+    results = [capture.read(o) for o in (out if isinstance(out, tuple) else () if out is None else (out,))]
+    positions = {id(a): i for i, a in enumerate(arrays)}
+    if capture.reads or any(id(a) not in positions for a in capture.outside):
+        return None
+    stored = {positions[id(a)]: value for a, value in capture.written()}
+    if set(stored) - set(written):
+        return None
+    graph = capture.graph
+    inputs = [positions[id(a)] for a in capture.outside]
+    graph.results = results + list(stored.values())
+    donated = {len(results) + j: inputs.index(i) for j, i in enumerate(stored) if i in inputs}
+    program = build(verify(graph), donated)
+    if not program.native or program.arena.nbytes > _ARENA:
+        return None
+    scalars = [scalar.name for scalar in graph.scalars]
+    return Kernel(program, inputs, scalars, list(stored), arrays, isinstance(out, tuple))
+
+
+def _argument(x: Any, i: int, shape: tuple[int, ...] | None) -> Any:
+    if not isinstance(x, np.ndarray):
+        return RuntimeNumber(x, Scalar(i)) if type(x) is float else x
+    return state.wrap(x) if shape is None else expand(state.wrap(x), shape=shape)
+
+
+def kernels() -> Kernels | None:
+    """A new table; None where there is no compiler, or nobody wants it."""
+    return Kernels() if settings().eager_kernels and llvm.available() else None
