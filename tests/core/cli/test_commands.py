@@ -28,7 +28,7 @@ def test_list_counts_kinds_and_shows_rows(flambeau):
     lines = flambeau("list").stdout.splitlines()
     rows = [line.split() for line in lines]
     assert rows[0] == ["kind", "count"]
-    assert {tuple(row) for row in rows[1:]} >= {("recipes", "2"), ("commands", "8"), ("callbacks", "7")}
+    assert {tuple(row) for row in rows[1:]} >= {("recipes", "2"), ("commands", "11"), ("callbacks", "7")}
     lines = flambeau("list", "recipes").stdout.splitlines()
     assert [line.split() for line in lines[1:]] == [
         ["not-a-recipe", "hello-dist", "A", "number."],

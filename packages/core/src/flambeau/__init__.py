@@ -153,6 +153,7 @@ __getattr__, __dir__ = _lazy_attributes(
         "cpu",
         "accelerator",
         "func",
+        "torch",
     },
     {"vision", "audio", "text", "rl"},
     {

@@ -106,11 +106,11 @@ class _DomainFinder:
         real = find_spec(f"{self.package}_{domain}{dot}{rest}")
         if real is None:
             return None
-        loader: Any = _AliasLoader(real.name)
+        loader: Any = AliasLoader(real.name)
         return ModuleSpec(fullname, loader, is_package=real.submodule_search_locations is not None)
 
 
-class _AliasLoader:
+class AliasLoader:
     """Loads a module under a second name: the same object, untouched."""
 
     def __init__(self, real_name: str) -> None:

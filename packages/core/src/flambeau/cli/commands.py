@@ -8,4 +8,7 @@ COMMANDS = {
     "plugins": ("flambeau.cli.catalogue:plugins", "List plugins and what they bring."),
     "doctor": ("flambeau.cli.doctor:doctor", "Show what is installed and what is missing."),
     "bench": ("flambeau.cli.bench:bench", "Measure this machine in a few seconds."),
+    "run-torch": ("flambeau.torch._cli:run_torch", "Run a program that was written for PyTorch."),
+    "torch-shim": ("flambeau.torch._cli:torch_shim", "Print the folder that makes `import torch` find Flambeau."),
+    "compat": ("flambeau.torch._cli:compat", "List what a PyTorch program uses that is missing."),
 }

@@ -1,0 +1,142 @@
+"""Which names of PyTorch a program uses that are not here: found in its text, without running it."""
+
+from __future__ import annotations
+
+import ast
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flambeau.base.errors import ArgumentError, explain
+from flambeau.torch._facade import ROOT
+from flambeau.torch._table import PACKAGES
+
+_TOPS = ("torch", *PACKAGES)
+
+
+@dataclass(frozen=True, order=True)
+class Missing:
+    """One use of a name that is not here."""
+
+    file: str
+    line: int
+    name: str
+    reason: str
+
+
+def check_path(path: str | Path) -> tuple[list[Missing], int]:
+    """The missing names of a file, or of all `.py` files below a folder, and how many files were read."""
+    base = Path(path)
+    if not base.exists():
+        raise ArgumentError(explain("compat check", expected="a file or folder", got=str(path)))
+    files = sorted(base.rglob("*.py")) if base.is_dir() else [base]
+    found: list[Missing] = []
+    for file in files:
+        found += check_source(_read(file), str(file))
+    return found, len(files)
+
+
+def _read(file: Path) -> str:
+    try:
+        with tokenize.open(file) as text:
+            return text.read()
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ArgumentError(explain(f"compat check {file}", expected="Python text", got=str(error))) from None
+
+
+def check_source(source: str, file: str = "<string>") -> list[Missing]:
+    """The missing names of a program, by line.
+
+    >>> [(m.line, m.name) for m in check_source("import torch\\nx = torch.relu(torch.sparse_coo_tensor(1))")]
+    [(2, 'torch.sparse_coo_tensor')]
+    """
+    try:
+        tree = ast.parse(source, file)
+    except SyntaxError as error:
+        raise ArgumentError(
+            explain(f"compat check {file}", expected="Python that parses", got=f"{error.msg} in line {error.lineno}")
+        ) from None
+    names = _Names()
+    uses = sorted({use for node in ast.walk(tree) for use in names.bind(node)})  # imports first: a use may stand before its import
+    uses += sorted({use for node in ast.walk(tree) for use in names.uses(node)})
+    found = {Missing(file, line, name, reason) for line, name in uses if (reason := why_missing(name))}
+    return sorted(found)
+
+
+class _Names:
+    """What the names of a file stand for: `F` -> "torch.nn.functional"."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+
+    def bind(self, node: ast.AST) -> Iterator[tuple[int, str]]:
+        """Remember what an import or an assignment makes a name stand for; the imported names are uses."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] in _TOPS:
+                    self.known[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else alias.name.partition(".")[0]
+                    yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] in _TOPS:
+            for alias in node.names:
+                if alias.name == "*":
+                    yield node.lineno, str(node.module)
+                else:
+                    self.known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    yield node.lineno, f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            value = self.dotted(node.value) if isinstance(node.value, ast.Attribute) else None
+            if value is not None:
+                self.known[node.targets[0].id] = value
+
+    def uses(self, node: ast.AST) -> Iterator[tuple[int, str]]:
+        """The name of PyTorch that an expression asks for. A longer chain is a use of its own, and reports the part that is missing."""
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            name = self.dotted(node)
+            if name is not None:
+                yield node.lineno, name
+
+    def dotted(self, node: ast.expr) -> str | None:
+        """`a.b.c` in full, if `a` stands for something of PyTorch's."""
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id not in self.known:
+            return None
+        return ".".join([self.known[node.id], *reversed(parts)])
+
+
+def why_missing(name: str) -> str:
+    """Why a dotted name is not here; "" if it is. What follows a function or an object is not judged."""
+    top, *rest = name.split(".")
+    if top == "torch":
+        value: Any = import_module(ROOT)
+    else:
+        try:
+            value = import_module(PACKAGES[top])
+        except ImportError:
+            install = PACKAGES[top].replace("_", "-")
+            return f"needs {install} (pip install {install})"
+    shown = top
+    for part in rest:
+        if not isinstance(value, (ModuleType, type)):
+            return ""
+        shown += f".{part}"
+        try:
+            value = _part(value, part)
+        except (AttributeError, ImportError):
+            return "not in Flambeau" if shown == name else f"{shown} is not in Flambeau"
+    return ""
+
+
+def _part(value: Any, part: str) -> Any:
+    try:
+        return getattr(value, part)
+    except AttributeError:
+        if not isinstance(value, ModuleType):
+            raise
+        return import_module(f"{value.__name__}.{part}")

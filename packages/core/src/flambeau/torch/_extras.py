@@ -1,0 +1,49 @@
+"""Small functions that only PyTorch programs ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import Any
+
+import flambeau
+from flambeau.base.errors import missing_extra
+
+
+def no() -> bool:
+    """No."""
+    return False
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """Denormal numbers are kept; False says that the switch has no effect."""
+    return False
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type, with PyTorch's prefix for tensors.
+
+    >>> import flambeau
+    >>> typename(flambeau.ones(1))
+    'torch.FloatTensor'
+    """
+    if isinstance(obj, flambeau.Tensor):
+        return str(obj.type()).replace("flambeau.", "torch.", 1)
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+def ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
+    """A function that repeats a single value n times."""
+    return lambda value: tuple(value) if isinstance(value, Iterable) else tuple(repeat(value, n))
+
+
+single, pair, triple, quadruple = ntuple(1), ntuple(2), ntuple(3), ntuple(4)
+
+
+def SummaryWriter(*args: Any, **kwargs: Any) -> Any:
+    """A writer of TensorBoard files, of the package tensorboardX. Raises MissingExtra without it."""
+    try:
+        from tensorboardX import SummaryWriter as Writer
+    except ImportError:
+        raise missing_extra("torch.utils.tensorboard", "tensorboardX", "flambeau[tensorboard]") from None
+    return Writer(*args, **kwargs)

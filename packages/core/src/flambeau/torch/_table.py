@@ -1,0 +1,108 @@
+"""Where each module of PyTorch's finds its names: the Flambeau module behind it, and single names that are elsewhere.
+
+A module that is a file in this folder (torch.amp is amp.py) is in no table. A name is looked for among `NAMES` first, then in the base.
+"""
+
+from __future__ import annotations
+
+# Module below `torch` -> the module of Flambeau whose names it has. "x.*" stands for any module below x, for programs that import from
+# the file where PyTorch happens to keep a class.
+BASES: dict[str, str] = {
+    "": "flambeau",
+    "accelerator": "flambeau.accelerator",
+    "autograd": "flambeau.autograd",
+    "autograd.forward_ad": "flambeau.func",
+    "autograd.function": "flambeau.autograd.function",
+    "autograd.functional": "flambeau.autograd.functional",
+    "autograd.grad_mode": "flambeau.autograd",
+    "autograd.graph": "flambeau.autograd.graph",
+    "autograd.gradcheck": "flambeau.autograd",
+    "autograd.profiler": "flambeau.torch.profiler",
+    "autograd.variable": "flambeau.autograd.variable",
+    "cpu": "flambeau.cpu",
+    "cuda": "flambeau.cuda",
+    "cuda.amp": "flambeau.torch.amp",
+    "distributions": "flambeau.distributions",
+    "distributions.*": "flambeau.distributions",
+    "fft": "flambeau.fft",
+    "func": "flambeau.func",
+    "functional": "flambeau",
+    "linalg": "flambeau.linalg",
+    "nn": "flambeau.nn",
+    "nn.functional": "flambeau.nn.functional",
+    "nn.init": "flambeau.nn.init",
+    "nn.modules": "flambeau.nn",
+    "nn.modules.*": "flambeau.nn",
+    "nn.parameter": "flambeau.nn.parameter",
+    "nn.utils": "flambeau.nn.utils",
+    "nn.utils.clip_grad": "flambeau.nn.utils",
+    "nn.utils.convert_parameters": "flambeau.nn.utils",
+    "nn.utils.parametrizations": "flambeau.nn.utils.parametrizations",
+    "nn.utils.parametrize": "flambeau.nn.utils.parametrize",
+    "nn.utils.rnn": "flambeau.nn.utils.rnn",
+    "nn.utils.spectral_norm": "flambeau.nn.utils",
+    "nn.utils.stateless": "flambeau.nn.utils.stateless",
+    "nn.utils.weight_norm": "flambeau.nn.utils",
+    "optim": "flambeau.optim",
+    "optim.*": "flambeau.optim",
+    "optim.lr_scheduler": "flambeau.optim.lr_scheduler",
+    "optim.swa_utils": "flambeau.optim.swa_utils",
+    "random": "flambeau.random",
+    "serialization": "flambeau.serialization",
+    "special": "flambeau.special",
+    "storage": "",
+    "testing": "flambeau.testing",
+    "utils": "",
+    "utils.checkpoint": "flambeau.utils.checkpoint",
+    "utils.data": "flambeau.utils.data",
+    "utils.data._utils": "",
+    "utils.data._utils.collate": "flambeau.data.collate",
+    "utils.data.dataloader": "flambeau.data",
+    "utils.data.dataset": "flambeau.data",
+    "utils.data.distributed": "flambeau.data",
+    "utils.data.sampler": "flambeau.data",
+    "utils.tensorboard": "",
+    "utils.tensorboard.writer": "",
+}
+
+# "module.name" -> where it is, as "package.module:attribute".
+NAMES: dict[str, str] = {
+    "Event": "flambeau.cuda:Event",
+    "GradScaler": "flambeau.torch.amp:GradScaler",
+    "autocast": "flambeau.torch.amp:autocast",
+    "is_autocast_enabled": "flambeau.torch.amp:is_autocast_enabled",
+    "get_autocast_dtype": "flambeau.torch.amp:get_autocast_dtype",
+    "batch_norm": "flambeau.nn.functional:batch_norm",
+    "constant_pad_nd": "flambeau.nn.functional:pad",
+    "embedding": "flambeau.nn.functional:embedding",
+    "instance_norm": "flambeau.nn.functional:instance_norm",
+    "save": "flambeau.torch._saving:save",
+    "load": "flambeau.torch._saving:load",
+    "serialization.save": "flambeau.torch._saving:save",
+    "serialization.load": "flambeau.torch._saving:load",
+    "set_flush_denormal": "flambeau.torch._extras:set_flush_denormal",
+    "typename": "flambeau.torch._extras:typename",
+    "cuda.amp.autocast": "flambeau.torch.amp:cuda_autocast",
+    "cuda.amp.GradScaler": "flambeau.torch.amp:GradScaler",
+    "mps.is_available": "flambeau.torch._extras:no",
+    "nn.DataParallel": "flambeau.torch._parallel:DataParallel",
+    "nn.parallel.DataParallel": "flambeau.torch._parallel:DataParallel",
+    "nn.parallel.DistributedDataParallel": "flambeau.torch._parallel:DistributedDataParallel",
+    "nn.modules.batchnorm._BatchNorm": "flambeau.nn.batchnorm:_BatchNorm",
+    "nn.modules.conv._ConvNd": "flambeau.nn.conv:_ConvNd",
+    "nn.modules.utils._single": "flambeau.torch._extras:single",
+    "nn.modules.utils._pair": "flambeau.torch._extras:pair",
+    "nn.modules.utils._triple": "flambeau.torch._extras:triple",
+    "nn.modules.utils._quadruple": "flambeau.torch._extras:quadruple",
+    "nn.modules.utils._ntuple": "flambeau.torch._extras:ntuple",
+    "utils.tensorboard.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
+    "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
+    "xpu.is_available": "flambeau.torch._extras:no",
+}
+BASES |= {"mps": "", "xpu": "", "nn.parallel": "", "nn.parallel.distributed": ""}
+
+# Names of Flambeau's own that PyTorch does not have: hidden, so that `hasattr(torch, name)` answers as in PyTorch.
+HIDDEN = frozenset({"get", "list", "name", "explain"})
+
+# Other packages under their PyTorch names.
+PACKAGES = {"torchvision": "flambeau_vision", "torchaudio": "flambeau_audio"}

@@ -1,0 +1,120 @@
+"""`torch.jit`: scripts are Python here, so `script` gives its argument back; `trace` captures, `save` and `load` are those of export."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import flambeau
+from flambeau.base.errors import ArgumentTypeError, explain
+from flambeau.compiler import compile
+
+F = TypeVar("F")
+
+__all__ = [
+    "Attribute", "Final", "ScriptFunction", "ScriptModule", "annotate", "export", "freeze", "ignore", "is_scripting", "is_tracing",
+    "isinstance", "load", "optimize_for_inference", "save", "script", "script_if_tracing", "script_method", "trace", "unused",
+]  # fmt: skip
+
+ScriptModule = flambeau.nn.Module
+_isinstance = isinstance
+_inputs: dict[int, tuple[Any, tuple[Any, ...]]] = {}  # id of what was traced -> (it, its example inputs)
+
+
+class ScriptFunction:
+    """Only a type to test against: a scripted function is an ordinary one here."""
+
+
+def script(obj: F, *args: Any, **kwargs: Any) -> F:
+    """The function, class or module itself: Python runs it."""
+    return obj
+
+
+script_method = script_if_tracing = script
+
+
+def trace(func: Any, example_inputs: Any = None, **options: Any) -> Any:
+    """The function or module, compiled for inputs like the example; the example is kept for `save`."""
+    inputs = example_inputs if _isinstance(example_inputs, tuple) else (example_inputs,)
+    made = func if _isinstance(func, flambeau.nn.Module) else compile(func)
+    with flambeau.no_grad():
+        made(*inputs)
+    _inputs[id(made)] = (made, inputs)
+    return made
+
+
+def save(m: Any, f: str | os.PathLike[str], _extra_files: Any = None) -> None:
+    """Write a traced module or function as a program that `load` runs without its Python code; see `flambeau.export`."""
+    known = _inputs.get(id(m))
+    if known is None or known[0] is not m:
+        hint = "traced = torch.jit.trace(module, example_input) first, or flambeau.export.save(module, path, example_input)"
+        raise ArgumentTypeError(explain("torch.jit.save", expected="what trace() returned", got=type(m).__name__, hint=hint))
+    from flambeau import export
+
+    export.save(getattr(m, "fn", m), f, known[1])
+
+
+def load(f: str | os.PathLike[str], map_location: Any = None, _extra_files: Any = None) -> Any:
+    """A program that `save` wrote; see `flambeau.export.load`."""
+    from flambeau import export
+
+    return export.load(f)
+
+
+def ignore(drop: Any = False, **kwargs: Any) -> Any:
+    """The function itself."""
+    return drop if callable(drop) else lambda fn: fn
+
+
+def unused(fn: F) -> F:
+    """The function itself."""
+    return fn
+
+
+export = unused
+
+
+def is_scripting() -> bool:
+    """False: Python runs."""
+    return False
+
+
+def is_tracing() -> bool:
+    """False: what is captured is not seen by the program."""
+    return False
+
+
+def annotate(the_type: Any, the_value: F) -> F:
+    """The value."""
+    return the_value
+
+
+def Attribute(value: F, type: Any) -> F:
+    """The value."""
+    return value
+
+
+def isinstance(obj: Any, target_type: Any) -> bool:
+    """Python's isinstance."""
+    return _isinstance(obj, target_type)
+
+
+def freeze(mod: F, *args: Any, **kwargs: Any) -> F:
+    """The module itself."""
+    return mod
+
+
+def optimize_for_inference(mod: F, *args: Any, **kwargs: Any) -> F:
+    """The module itself."""
+    return mod
+
+
+def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of the call, made at once."""
+    return func(*args, **kwargs)
+
+
+def wait(future: F) -> F:
+    """What `fork` returned."""
+    return future

@@ -1,0 +1,197 @@
+"""The parts of PyTorch that exist for its programs alone: amp, jit, profiler, saving of modules, the static check."""
+
+import pytest
+
+import flambeau as fb
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError
+from flambeau.primitives.generator import use_stream
+
+
+@pytest.fixture
+def torch():
+    import flambeau.torch as facade
+
+    yield facade
+    use_stream("philox")
+
+
+# -- amp ----------------------------------------------------------------------------------------------------------------------------------
+def test_autocast_says_its_state(torch):
+    assert not torch.is_autocast_enabled("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
+        with torch.autocast("cpu", enabled=False):
+            assert not torch.is_autocast_enabled("cpu")
+        assert not torch.is_autocast_enabled("cuda")
+    seen = []
+    torch.amp.autocast("cpu")(lambda: seen.append(torch.is_autocast_enabled("cpu")))()
+    assert seen == [True]
+    with torch.cuda.amp.autocast():
+        assert torch.is_autocast_enabled()
+
+
+def test_scaler_skips_overflow_and_adapts(torch):
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([p], lr=0.5)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
+    for expected in (8.0, 16.0):
+        optimizer.zero_grad()
+        scaler.scale(p.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        assert scaler.get_scale() == expected
+    assert p.tolist() == [0.0, 0.0]
+    p.grad = torch.tensor([1.0, float("inf")])
+    scaler.step(optimizer)
+    scaler.update()
+    assert p.tolist() == [0.0, 0.0] and scaler.get_scale() == 8.0
+    p.grad = torch.tensor([8.0, 16.0])
+    scaler.unscale_(optimizer)
+    assert p.grad.tolist() == [1.0, 2.0]
+    with pytest.raises(ArgumentError, match="a second one"):
+        scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    with pytest.raises(ArgumentError, match="a second one"):
+        scaler.step(optimizer)
+    other = torch.amp.GradScaler("cpu")
+    other.load_state_dict(scaler.state_dict())
+    assert other.state_dict() == scaler.state_dict() and set(scaler.state_dict()) >= {"scale", "_growth_tracker"}
+
+
+def test_a_scaler_for_cuda_is_off_without_one(torch):
+    if fb.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.warns(UserWarning, match="no CUDA device"):
+        scaler = torch.cuda.amp.GradScaler()
+    loss = torch.ones(1)
+    assert scaler.scale(loss) is loss and scaler.get_scale() == 1.0 and not scaler.is_enabled() and scaler.state_dict() == {}
+
+
+# -- jit and profiler ---------------------------------------------------------------------------------------------------------------------
+def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
+    @torch.jit.script
+    def double(x):
+        return 2 * x
+
+    assert double(torch.ones(1)).item() == 2.0 and not torch.jit.is_scripting()
+    net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh())
+    x = torch.ones(4, 3)
+    traced = torch.jit.trace(net, x)
+    torch.jit.save(traced, tmp_path / "net.pt")
+    loaded = torch.jit.load(tmp_path / "net.pt")
+    torch.testing.assert_close(loaded(x), net(x))
+    with pytest.raises(ArgumentTypeError, match="what trace.. returned"):
+        torch.jit.save(torch.nn.Linear(1, 1), tmp_path / "x.pt")
+
+
+def test_profiles_and_schedules(torch):
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as prof:
+        for _ in range(3):
+            with torch.profiler.record_function("step"):
+                torch.ones(2) + 1
+            prof.step()
+    events = {event.key: event for event in prof.key_averages()}
+    assert events["step"].count == 3 and prof.step_num == 3 and "step" in prof.key_averages().table(sort_by="cpu_time_total")
+    action = torch.profiler.schedule(wait=1, warmup=1, active=2, repeat=1)
+    assert [action(step).name for step in range(5)] == ["NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE", "NONE"]
+
+
+def test_data_parallel_is_the_module_under_its_prefix(torch):
+    net = torch.nn.DataParallel(torch.nn.Linear(2, 1))
+    assert list(net.state_dict()) == ["module.weight", "module.bias"] and net(torch.ones(1, 2)).shape == (1, 1)
+    assert not torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1
+
+
+# -- saving -------------------------------------------------------------------------------------------------------------------------------
+class Tied(fb.nn.Module):
+    def __init__(self, act=fb.nn.functional.relu):
+        super().__init__()
+        self.encoder = fb.nn.Embedding(5, 3)
+        self.rnn = fb.nn.LSTM(3, 3)
+        self.decoder = fb.nn.Linear(3, 5)
+        self.decoder.weight = self.encoder.weight
+        self.act, self.size = act, (1, {"a": 2})
+
+    def forward(self, x):
+        return self.decoder(self.act(self.rnn(self.encoder(x))[0]))
+
+
+def test_whole_modules_come_back_tied(torch, tmp_path):
+    net = Tied()
+    torch.save({"net": net, "epoch": 1}, tmp_path / "x.pt")
+    with pytest.raises(FileFormatError, match="weights_only=False"):
+        torch.load(tmp_path / "x.pt")
+    found = torch.load(tmp_path / "x.pt", weights_only=False)["net"]
+    x = torch.tensor([[1], [2]])
+    assert torch.equal(found(x), net(x)) and found.decoder.weight is found.encoder.weight
+    assert found.size == (1, {"a": 2}) and len(list(found.parameters())) == len(list(net.parameters()))
+    found(x).sum().backward()
+    assert found.encoder.weight.grad is not None
+
+
+def test_files_cannot_name_code(torch, tmp_path, monkeypatch):
+    fb.save({"!kind": "flambeau.torch module", "class": "antigravity:X", "attributes": {}}, tmp_path / "x")
+    with pytest.raises(FileFormatError, match="whose class the program has imported"):
+        torch.load(tmp_path / "x", weights_only=False)
+    for name in ("os:system", "subprocess:Popen", "flambeau:Tensor", "builtins:eval"):
+        fb.save({"!kind": "flambeau.torch module", "class": name, "attributes": {}}, tmp_path / "x")
+        with pytest.raises(FileFormatError, match="whose class the program has imported"):
+            torch.load(tmp_path / "x", weights_only=False)
+    for name in ("os:system", "flambeau:save", "flambeau:load", "flambeau:compile", "flambeau.nn.functional:_", "flambeau:nn.Module"):
+        fb.save({"!kind": "flambeau.torch function", "name": name}, tmp_path / "x")
+        with pytest.raises(FileFormatError, match="an operation of Flambeau"):
+            torch.load(tmp_path / "x", weights_only=False)
+    with pytest.raises(ArgumentTypeError, match=r"a function at \['f'\]"):
+        torch.save({"f": open}, tmp_path / "x")
+
+
+# -- the static check ---------------------------------------------------------------------------------------------------------------------
+SOURCE = """
+import torch, torch.nn as nn
+from torch import sparse_foo, optim as o
+import torch.utils.bottleneck
+from torch.nn import *
+x = torch.relu(torch.sparse_coo_tensor(1))
+y = nn.functional.relu(x).whatever
+z = torch.nn.functional.bogus(1)
+F = torch.nn.functional
+F.bogus2, F.gelu, o.Adam, o.lr_scheduler.StepLR
+torch.Tensor.frobnicate
+torch.backends.cudnn.benchmark = True
+def f():
+    from torch.fx import symbolic_trace
+"""
+
+
+def test_missing_names_with_their_lines():
+    from flambeau.torch._compat import check_source
+
+    found = [(use.line, use.name) for use in check_source(SOURCE)]
+    assert found == [
+        (3, "torch.sparse_foo"),
+        (4, "torch.utils.bottleneck"),
+        (6, "torch.sparse_coo_tensor"),
+        (8, "torch.nn.functional.bogus"),
+        (10, "torch.nn.functional.bogus2"),
+        (11, "torch.Tensor.frobnicate"),
+        (14, "torch.fx.symbolic_trace"),
+    ]
+
+
+def test_the_command(tmp_path):
+    from click.testing import CliRunner
+
+    from flambeau.cli.main import cli
+
+    (tmp_path / "a.py").write_text(SOURCE)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.py").write_text("import torch\ntorch.relu\n")
+    done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path)])
+    assert (
+        done.exit_code == 1 and "a.py:8: torch.nn.functional.bogus (not in Flambeau)" in done.output and "2 files, 7 missing" in done.output
+    )
+    done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "sub"), "--json"])
+    assert done.exit_code == 0 and '"missing": []' in done.output
+    (tmp_path / "bad.py").write_text("def (:")
+    done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "bad.py")])
+    assert done.exit_code == 1 and "Python that parses" in done.output
