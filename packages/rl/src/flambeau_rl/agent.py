@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ from flambeau.train import Callback, Loop
 from flambeau_rl.adapters import Environments, Transition
 from flambeau_rl.errors import TrainingFault
 from flambeau_rl.evaluation import Evaluation, evaluate
+from flambeau_rl.rehearsal import Rehearsed, tensors_of
 from flambeau_rl.schedules import schedule
 from flambeau_rl.spaces import describe, restore
 
@@ -71,6 +73,7 @@ class Agent(Loop, ABC):
         seed: decides the agent's random numbers and the first episodes.
         device: where to compute.
         spaces: of observations and actions, where there is no environment.
+        compile: whether acting and learning run as machine code (`flambeau.compile`); where it can be, if not said.
 
     A subclass sets `name` and `config_type`, writes `build`, `act`, `observe` and `predict_batch`, and counts steps in `observe`.
     """
@@ -79,7 +82,14 @@ class Agent(Loop, ABC):
     config_type: ClassVar[type]
 
     def __init__(
-        self, env: Any, config: Any = None, *, seed: int = 0, device: Any = "cpu", spaces: tuple[Space[Any], Space[Any]] | None = None
+        self,
+        env: Any,
+        config: Any = None,
+        *,
+        seed: int = 0,
+        device: Any = "cpu",
+        spaces: tuple[Space[Any], Space[Any]] | None = None,
+        compile: bool | None = None,
     ) -> None:
         super().__init__()
         self._environments = Environments(env) if env is not None else None
@@ -95,8 +105,10 @@ class Agent(Loop, ABC):
         self.seed = seed
         self.device = flambeau.device(device)
         self.random = RandomSource(seed)
+        self.compile = compile if compile is not None else self.device.type == "cpu" and find_spec("llvmlite") is not None
         self.extra_parts: dict[str, Any] = {}
         self.build()
+        self.make_steps()
         self.parts = {"policy": self.model, "optimizer": self.optimizer, "random": self.random, **self.extra_parts}
         if self._environments is not None:
             self.parts["environments"] = self._environments
@@ -104,6 +116,9 @@ class Agent(Loop, ABC):
     @abstractmethod
     def build(self) -> None:
         """Make `self.model`, `self.optimizer` and whatever else is needed; what a checkpoint must hold of it goes into `extra_parts`."""
+
+    def make_steps(self) -> None:
+        """Make what `compiled` makes, anew when the state is another."""
 
     @abstractmethod
     def act(self, observations: Array) -> Array:
@@ -116,6 +131,10 @@ class Agent(Loop, ABC):
     @abstractmethod
     def predict_batch(self, observations: Tensor, deterministic: bool) -> Array:
         """The actions that `predict` returns, for a batch of observations on the device."""
+
+    def compiled(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of tensors that changes the agent's state, as machine code where the agent is to use it."""
+        return Rehearsed(fn, lambda: tensors_of(self.parts.values()), self.random.generator) if self.compile else fn
 
     @property
     def environments(self) -> Environments:
@@ -235,6 +254,7 @@ class Agent(Loop, ABC):
         """Be where `state_dict` was taken. Raises ArgumentError when the spaces are others."""
         self._must_have(_spaces_of(state["agent"]))
         super().load_state_dict(state)
+        self.make_steps()
 
     def _must_have(self, saved: Spaces) -> None:
         for what, own, other in zip(Spaces._fields, self.spaces, saved, strict=True):

@@ -15,7 +15,7 @@ from flambeau.nn import functional as F
 from flambeau.nn.utils import clip_grad_norm_
 from flambeau.optim import Adam, Optimizer, RMSprop
 from flambeau_rl.agents.on_policy import OnPolicyAgent, explained_variance
-from flambeau_rl.buffers import Batch
+from flambeau_rl.buffers import Batch, tensors
 from flambeau_rl.schedules import schedule
 
 
@@ -66,13 +66,21 @@ class A2C(OnPolicyAgent):
 
     def update(self, batch: Batch) -> dict[str, float]:
         lr = self.set_learning_rate(self.config.learning_rate)
-        loss, measured = self.losses(batch)
+        measured = {name: value.item() for name, value in self._improve(*tensors(batch)).items()}
+        self.loss = measured.pop("loss")
+        return {**measured, "explained_variance": explained_variance(batch), "lr": lr}
+
+    def make_steps(self) -> None:
+        super().make_steps()
+        self._improve = self.compiled(self._improve_eagerly)
+
+    def _improve_eagerly(self, *batch: Tensor) -> dict[str, Tensor]:
+        loss, measured = self.losses(Batch(*batch))
         self.optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(self.weights, self.config.max_grad_norm)
         self.optimizer.step()
-        self.loss = loss.detach()
-        return {**{name: value.item() for name, value in measured.items()}, "explained_variance": explained_variance(batch), "lr": lr}
+        return {"loss": loss.detach(), **measured}
 
     def losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a rollout, and numbers that tell how it goes."""

@@ -132,7 +132,7 @@ class DQN(OffPolicyAgent):
     @no_grad()
     def best(self, observations: Tensor) -> Array:
         """The most valuable action of each observation."""
-        return self.values(self.model.q_net(observations)).argmax(-1).cpu().numpy()
+        return self._choose(observations).cpu().numpy()
 
     def values(self, outputs: Tensor) -> Tensor:
         """The values `(N, actions)` that a network's outputs mean."""
@@ -160,15 +160,24 @@ class DQN(OffPolicyAgent):
         return super()._learn(count)
 
     def learn_from(self, batch: Transitions) -> dict[str, Any]:
+        measured = self._improve(batch)
+        errors = measured.pop("errors")
+        if isinstance(self.buffer, PrioritizedReplayBuffer):
+            self.buffer.update(batch.rows, errors)
+        return measured
+
+    def make_steps(self) -> None:
+        self._improve = self.step_of(self._improve_eagerly)
+        self._choose = self.compiled(lambda observations: self.values(self.model.q_net(observations)).argmax(-1))
+
+    def _improve_eagerly(self, batch: Transitions) -> dict[str, Tensor]:
         losses, measured = self.losses(batch)
         loss = (losses * batch.weights).mean()
         self.optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(self.weights, self.config.max_grad_norm)
         self.optimizer.step()
-        if isinstance(self.buffer, PrioritizedReplayBuffer):
-            self.buffer.update(batch.rows, measured.pop("errors"))
-        return {"loss": loss.detach(), **{name: value for name, value in measured.items() if name != "errors"}}
+        return {"loss": loss.detach(), **measured}
 
     def losses(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each transition `(N,)`; `errors` are what priorities are made of."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from flambeau import Tensor
 from flambeau.base.errors import ArgumentError, explain
 from flambeau_rl.adapters import Transition
 from flambeau_rl.agent import Agent
-from flambeau_rl.buffers import NStep, PrioritizedReplayBuffer, ReplayBuffer, Transitions
+from flambeau_rl.buffers import NStep, PrioritizedReplayBuffer, ReplayBuffer, Transitions, tensors
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +55,11 @@ class OffPolicyAgent(Agent):
     @abstractmethod
     def learn_from(self, batch: Transitions) -> dict[str, Any]:
         """One update, and what was measured, as tensors."""
+
+    def step_of(self, improve: Callable[[Transitions], dict[str, Tensor]]) -> Callable[[Transitions], dict[str, Tensor]]:
+        """A part of an update, as machine code where the agent is to use it."""
+        step = self.compiled(lambda *parts: improve(Transitions(*parts)))
+        return lambda batch: step(*tensors(batch))
 
     def act(self, observations: Array) -> Array:
         starting = self.step < self.config.learning_starts

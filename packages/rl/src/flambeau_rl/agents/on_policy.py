@@ -53,12 +53,17 @@ class OnPolicyAgent(Agent):
     def update(self, batch: Batch) -> dict[str, float]:
         """Learn from a rollout, and return what was measured."""
 
+    def make_steps(self) -> None:
+        self._decide = self.compiled(self._decide_eagerly)
+
+    def _decide_eagerly(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        distribution, values = self.model(observations)
+        actions = distribution.sample(self.random.generator)
+        return actions, distribution.log_prob(actions), values
+
     @no_grad()
     def act(self, observations: Array) -> Array:
-        distribution, values = self.model(self.tensor(observations))
-        actions = distribution.sample(self.random.generator)
-        log_probs = distribution.log_prob(actions)
-        self._acted = Acted(observations, array(actions), array(log_probs), array(values))
+        self._acted = Acted(observations, *map(array, self._decide(self.tensor(observations))))
         return self.model.head.to_env(self._acted.actions)
 
     def observe(self, transition: Transition) -> bool:

@@ -17,13 +17,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
+import flambeau
 from flambeau import Tensor, minimum, no_grad
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau.nn.utils import clip_grad_norm_
 from flambeau.optim import Adam
 from flambeau_rl.agents.on_policy import OnPolicyAgent, explained_variance
-from flambeau_rl.buffers import Batch, minibatches
+from flambeau_rl.buffers import Batch, minibatches, tensors
 from flambeau_rl.schedules import schedule
 
 
@@ -84,28 +85,48 @@ class PPO(OnPolicyAgent):
     def update(self, batch: Batch) -> dict[str, float]:
         """Learn from a rollout, and return the means of each minibatch's numbers."""
         config, remaining = self.config, self.remaining
-        clip = schedule(config.clip_range)(remaining)
-        clip_values = None if config.clip_range_vf is None else schedule(config.clip_range_vf)(remaining)
+        ranges = (config.clip_range, config.clip_range_vf or 0.0)
+        clips = [flambeau.tensor(schedule(value)(remaining), device=self.device) for value in ranges]
         lr = self.set_learning_rate(config.learning_rate)
         numbers: list[dict[str, Tensor]] = []
         for minibatch in self._passes(batch):
-            loss, measured = self.losses(minibatch, clip, clip_values)
+            parts = (*clips, *tensors(minibatch))
+            if config.target_kl is None:
+                numbers.append(self._improve(*parts))
+                continue
+            loss, measured = self._measure(*parts)
             numbers.append(measured)
-            if config.target_kl is not None and measured["approx_kl"].item() > 1.5 * config.target_kl:
+            if measured["approx_kl"].item() > 1.5 * config.target_kl:
                 break
-            self.optimizer.zero_grad()
-            loss.backward()
-            clip_grad_norm_(self.weights, config.max_grad_norm)
-            self.optimizer.step()
-        self.loss = loss.detach()
+            self._follow(loss)
         means = {name: float(np.mean([row[name].item() for row in numbers])) for name in numbers[0]}
+        self.loss = means.pop("loss")
         return {**means, "explained_variance": explained_variance(batch), "lr": lr}
+
+    def make_steps(self) -> None:
+        super().make_steps()
+        self._improve = self.compiled(self._improve_eagerly)
+
+    def _improve_eagerly(self, *parts: Tensor) -> dict[str, Tensor]:
+        loss, measured = self._measure(*parts)
+        self._follow(loss)
+        return measured
+
+    def _measure(self, clip: Tensor, clip_values: Tensor, *batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, measured = self.losses(Batch(*batch), clip, None if self.config.clip_range_vf is None else clip_values)
+        return loss, {"loss": loss.detach(), **measured}
+
+    def _follow(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()
+        clip_grad_norm_(self.weights, self.config.max_grad_norm)
+        self.optimizer.step()
 
     def _passes(self, batch: Batch) -> Iterator[Batch]:
         for _ in range(self.config.n_epochs):
             yield from minibatches(batch, self.config.batch_size, self.random.generator)
 
-    def losses(self, batch: Batch, clip: float, clip_values: float | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(self, batch: Batch, clip: Tensor | float, clip_values: Tensor | float | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a minibatch, and numbers that tell how it goes; all tensors with one element."""
         config = self.config
         distribution, values = self.model(batch.observations)

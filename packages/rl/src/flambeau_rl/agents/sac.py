@@ -122,17 +122,32 @@ class SAC(ContinuousAgent):
 
     @no_grad()
     def greedy(self, observations: Tensor) -> Tensor:
-        return self.model.actor(observations)[0].tanh()
+        return self._best(observations)
 
     @no_grad()
     def drawn(self, observations: Tensor) -> Tensor:
-        return self.model.actor.sample(observations, self.random.generator)[0]
+        return self._draw(observations)
 
     def explore(self, observations: Array) -> Array:
         return self.drawn(self.tensor(observations)).cpu().numpy()
 
     def learn_from(self, batch: Transitions) -> dict[str, Any]:
         self.set_learning_rate(self.config.learning_rate, self.optimizer, self.actor_optimizer, self.entropy_optimizer)
+        measured = self._improve(batch)
+        if self.updates % self.config.target_update_interval == 0:
+            self._follow()
+        return measured
+
+    def make_steps(self) -> None:
+        self._improve = self.step_of(self._improve_eagerly)
+        self._follow = self.compiled(self._follow_eagerly)
+        self._best = self.compiled(lambda observations: self.model.actor(observations)[0].tanh())
+        self._draw = self.compiled(lambda observations: self.model.actor.sample(observations, self.random.generator)[0])
+
+    def _follow_eagerly(self) -> None:
+        follow(self.model.critic_target.parameters(), self.model.critic.parameters(), self.config.tau)
+
+    def _improve_eagerly(self, batch: Transitions) -> dict[str, Tensor]:
         actions, log_probs = self.model.actor.sample(batch.observations, self.random.generator)
         price = self.log_ent_coef.detach().exp()
         measured = {"ent_coef": price}
@@ -141,10 +156,8 @@ class SAC(ContinuousAgent):
         measured["critic_loss"] = self._update_critics(batch, price)
         loss = (price * log_probs - least(self.model.critic(batch.observations, actions))).mean()
         self.actor_optimizer.zero_grad()
-        loss.backward()
+        loss.backward(inputs=list(self.model.actor.parameters()))
         self.actor_optimizer.step()
-        if self.updates % self.config.target_update_interval == 0:
-            follow(self.model.critic_target.parameters(), self.model.critic.parameters(), self.config.tau)
         return {**measured, "actor_loss": loss.detach()}
 
     def _update_price(self, log_probs: Tensor) -> Tensor:

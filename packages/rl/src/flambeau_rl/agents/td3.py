@@ -108,7 +108,7 @@ class TD3(ContinuousAgent):
 
     @no_grad()
     def greedy(self, observations: Tensor) -> Tensor:
-        return self.model.actor(observations)
+        return self._best(observations)
 
     def explore(self, observations: Array) -> Array:
         actions = self.greedy(self.tensor(observations)).cpu().numpy()
@@ -120,15 +120,16 @@ class TD3(ContinuousAgent):
 
     def learn_from(self, batch: Transitions) -> dict[str, Any]:
         self.set_learning_rate(self.config.learning_rate, self.optimizer, self.actor_optimizer)
-        measured = {"critic_loss": self._update_critic(batch)}
+        measured = self._critic_step(batch)
         if self.updates % self.config.policy_delay == 0:
-            measured["actor_loss"] = self._update_actor(batch)
-            tau = self.config.tau
-            follow(self.model.critic_target.parameters(), self.model.critic.parameters(), tau)
-            follow(self.model.actor_target.parameters(), self.model.actor.parameters(), tau)
+            measured |= self._actor_step(batch)
         return measured
 
-    def _update_critic(self, batch: Transitions) -> Tensor:
+    def make_steps(self) -> None:
+        self._critic_step, self._actor_step = self.step_of(self._update_critic), self.step_of(self._update_actor)
+        self._best = self.compiled(self.model.actor.forward)
+
+    def _update_critic(self, batch: Transitions) -> dict[str, Tensor]:
         config = self.config
         with no_grad():
             noise = config.target_policy_noise * flambeau.randn(batch.actions.shape, generator=self.random.generator, device=self.device)
@@ -139,14 +140,17 @@ class TD3(ContinuousAgent):
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return loss.detach()
+        return {"critic_loss": loss.detach()}
 
-    def _update_actor(self, batch: Transitions) -> Tensor:
+    def _update_actor(self, batch: Transitions) -> dict[str, Tensor]:
         loss = -self.model.critic(batch.observations, self.model.actor(batch.observations))[0].mean()
         self.actor_optimizer.zero_grad()
-        loss.backward()
+        loss.backward(inputs=list(self.model.actor.parameters()))
         self.actor_optimizer.step()
-        return loss.detach()
+        tau = self.config.tau
+        follow(self.model.critic_target.parameters(), self.model.critic.parameters(), tau)
+        follow(self.model.actor_target.parameters(), self.model.actor.parameters(), tau)
+        return {"actor_loss": loss.detach()}
 
 
 def errors(critics: list[Tensor], targets: Tensor) -> Tensor:

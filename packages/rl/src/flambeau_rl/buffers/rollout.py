@@ -32,7 +32,12 @@ class Batch:
 
     def take(self, rows: Tensor) -> Batch:
         """The rows with these numbers."""
-        return Batch(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Batch(*(part[rows] for part in tensors(self)))
+
+
+def tensors(batch: Any) -> tuple[Tensor, ...]:
+    """The fields of a batch in order."""
+    return tuple(getattr(batch, field.name) for field in fields(batch))
 
 
 class RolloutBuffer:
