@@ -25,7 +25,8 @@ _FUSED = {"matmul": write_product, "conv": convolve.forward, "conv_input_grad": 
 
 def _transpose(node: Node, target: Target) -> list[list[Kernel]]:
     (x,) = node.accesses()
-    return [write_transposed(x.buffer, node.outputs[0], *node.params["matrices"], target, x.layout.offset)]
+    batch, rows, columns = node.params["matrices"]
+    return [write_transposed(x.buffer, node.outputs[0], batch, rows, columns, target, x.layout.offset)]
 
 
 _ALONE = {

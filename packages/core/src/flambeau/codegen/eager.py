@@ -22,8 +22,9 @@ from flambeau.codegen import llvm
 from flambeau.codegen.build import build
 from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment
-from flambeau.graph.capture import RuntimeNumber, capturing
+from flambeau.graph.capture import capturing
 from flambeau.graph.ir import Scalar
+from flambeau.graph.number import RuntimeNumber
 from flambeau.graph.verify import verify
 from flambeau.primitives.bind import state
 from flambeau.primitives.movement import expand

@@ -122,9 +122,7 @@ def _column(code: Code, dtype: np.dtype, lanes: int, source: tuple[str, int], ta
     code.do(f"store {kind} {value.text}, ptr {target}, align {dtype.itemsize}")
 
 
-def write_transposed(
-    source: Buffer, result: Buffer, batch: int, rows: int, columns: int, target: Target, start: int = 0
-) -> list[Kernel]:
+def write_transposed(source: Buffer, result: Buffer, batch: int, rows: int, columns: int, target: Target, start: int = 0) -> list[Kernel]:
     """Kernels that transpose each of `batch` matrices, which lie one after the other from position `start`."""
     dtype, lanes = source.dtype, target.lanes(source.dtype.itemsize)
     blocks, element = -(-columns // lanes), scalar_type(source.dtype)

@@ -13,6 +13,7 @@ from flambeau.base.errors import FlambeauError, explain
 from flambeau.export.program import FIXED
 from flambeau.graph.capture import CannotCapture, Capture, _user_line
 from flambeau.graph.ir import Graph, Op, Value
+from flambeau.graph.memory import root_of
 from flambeau.primitives.bind import intercept
 from flambeau.tensor.tensor import Tensor
 
