@@ -164,13 +164,13 @@ def _compiled(fn: Any, given: Arguments, params: Any, written: Sequence[int], sp
     program = build(verify(graph), donated)
     if not program.native or program.arena.nbytes > _ARENA:
         return None
-    scalars = [scalar.name for scalar in graph.scalars]
+    scalars = [scalar.name[0] for scalar in graph.scalars]
     return Kernel(program, inputs, scalars, list(stored), arrays, isinstance(out, tuple))
 
 
 def _argument(x: Any, i: int, shape: tuple[int, ...] | None) -> Any:
     if not isinstance(x, np.ndarray):
-        return RuntimeNumber(x, Scalar(i)) if type(x) is float else x
+        return RuntimeNumber(x, Scalar((i,))) if type(x) is float else x
     return state.wrap(x) if shape is None else expand(state.wrap(x), shape=shape)
 
 

@@ -18,6 +18,7 @@ from flambeau.export.program import Ref, Step
 from flambeau.export.size import Size
 from flambeau.graph.ir import Op, Value
 from flambeau.primitives.conv import out_sizes
+from flambeau.primitives.kernels.layout import work_dtype
 from flambeau.primitives.prim import table
 
 Test = Callable[[Any], bool]
@@ -123,6 +124,7 @@ SCHEMAS: dict[str, Schema] = {
     "sum_pool_grad": {"input_shape": _INTS, **_WINDOW, "ceil_mode": _bool},
     "adaptive_max_pool": {"output_size": _INTS},
     "unpool": {"input_shape": _INTS},
+    **dict.fromkeys(("attention", "attention_grad"), {"scale": _real, "causal": _bool}),
     "unfold": {**_WINDOW, "dilation": _INTS},
     "fold": {"output_size": _INTS, **_WINDOW, "dilation": _INTS},
     "resample": {"axis": _int, "size": _int, "method": _METHODS, "step": _or_none(_real), "align_corners": _bool},
@@ -276,6 +278,24 @@ def _scales(xs: list[Value], p: Facts, out: Any) -> bool:
     return all(spreads(x.shape, xs[0].shape) and x.dtype == xs[0].dtype for x in xs)
 
 
+def _attends(xs: list[Value], p: Facts, out: Any) -> bool:
+    """Queries, keys and values of an attention, then perhaps a mask."""
+    if len(xs) not in (3, 4) or any(len(x.shape) != len(xs[0].shape) or len(x.shape) < 3 or x.dtype != xs[0].dtype for x in xs[:3]):
+        return False
+    q, k, v = (x.shape for x in xs[:3])
+    alike = q[:-3] == k[:-3] and k[:-1] == v[:-1] and q[-1] == k[-1] and k[-3] > 0 and q[-3] % k[-3] == 0
+    return alike and all(spreads(mask.shape, (*q[:-1], k[-2])) for mask in xs[3:])
+
+
+def _attends_back(xs: list[Value], p: Facts, out: Any) -> bool:
+    """The same, with the logarithms of the sums, the result's gradient and what the softmax's derivative takes off between."""
+    if len(xs) not in (6, 7) or not _attends([*xs[:3], *xs[6:]], p, out):
+        return False
+    rows = xs[0].shape[:-1]
+    work = work_dtype(xs[0].dtype)
+    return all(x.shape == rows and x.dtype == work for x in (xs[3], xs[5])) and xs[4].shape == (*rows, xs[2].shape[-1])
+
+
 def _geometry(p: Facts, dims: int) -> bool:
     """Stride, padding and dilation of a window over some axes."""
     pads = [pad if type(pad) is tuple else (pad, pad) for pad in p["padding"]]
@@ -340,6 +360,8 @@ def _named_classes(xs: list[Value], p: Facts, out: Any) -> bool:
 
 
 _SHAPES: dict[str, Callable[[list[Value], Facts, Any], bool]] = {
+    "attention": _attends,
+    "attention_grad": _attends_back,
     "reshape": _elements,
     "permute": _permutes,
     "flip": _axes_of,
