@@ -2,14 +2,15 @@
 
 A kernel is made of a Python function of tensors (a primitive, a composition of elementwise ones, the update of an optimizer): the function
 is captured for one signature, that is the shapes and dtypes of its arrays and the numbers that decide its form; other numbers are inputs
-of the kernel. The first calls with a signature run on NumPy; what is called again is compiled. A signature that has no code of its own
-stays with NumPy. After `use_deterministic_algorithms(True)` the first call compiles already, so that every call gives the same bits.
+of the kernel. The first call compiles it (the cache on disk keeps the code), because a result must not depend on how often something was
+computed before: NumPy and machine code differ in the last bits. A signature that has no code of its own stays with NumPy, and so does a
+function that comes in ever new shapes, from its FORMS-th on, since each takes longer to compile than it may ever save.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,8 +30,8 @@ from flambeau.graph.verify import verify
 from flambeau.primitives.bind import state
 from flambeau.primitives.movement import expand
 
-CALLS = 3  # the call with a signature that compiles it
-MOST = 512  # signatures that are remembered; those used longest ago are forgotten first
+FORMS = 32  # signatures of a function (with these dtypes) that get kernels, unless `use_deterministic_algorithms(True)` wants all
+MOST = 512  # kernels that are kept in memory; those used longest ago go first, and come back from the cache on disk
 _SMALL = 1 << 12  # elements up to which an array in some other layout is copied first
 _ARENA = 64 << 20  # bytes of working memory beyond which a kernel is not kept
 
@@ -71,10 +72,12 @@ class Kernel:
 
 
 class Kernels:
-    """The signatures seen: how often, then their kernels (None: NumPy does it)."""
+    """The signatures seen, with their kernels. What computes a signature, NumPy or a kernel, is decided when it is first seen, and stays."""
 
     def __init__(self) -> None:
-        self.seen: OrderedDict[Any, int | Kernel | None] = OrderedDict()
+        self.seen: dict[Any, bool] = {}  # whether a signature is computed by a kernel
+        self.forms: Counter[Any] = Counter()
+        self.kernels: OrderedDict[Any, Kernel] = OrderedDict()
         self.building = threading.local()
         self.lock = threading.Lock()
 
@@ -83,20 +86,24 @@ class Kernels:
         signature, arguments = _signature(fn, given, params)
         if signature is None or getattr(self.building, "now", False):
             return NotImplemented
-        found = self.seen.get(signature, 0)
-        if isinstance(found, int):
-            found = self._count(signature, found, fn, arguments, params, written)
-        if found is None:
-            return NotImplemented
-        self.seen.move_to_end(signature)
-        return found.run(arguments)
+        kernel = self.kernels.get(signature)
+        if kernel is None:
+            if self.seen.get(signature) is False:
+                return NotImplemented
+            kernel = self._made(signature, fn, arguments, params, written)
+            if kernel is None:
+                return NotImplemented
+        else:
+            self.kernels.move_to_end(signature)
+        return kernel.run(arguments)
 
-    def _count(self, signature: Any, calls: int, fn: Any, given: Arguments, params: Any, written: Sequence[int]) -> Kernel | None:
+    def _made(self, signature: Any, fn: Any, given: Arguments, params: Any, written: Sequence[int]) -> Kernel | None:
+        kind = (signature[0], tuple(k[1] if isinstance(k, tuple) else k for k in signature[1]))
         with self.lock:
-            self.seen[signature] = calls + 1
-            if calls + 1 < CALLS and not are_deterministic_algorithms_enabled():
-                self._forget()
-                return None
+            if signature not in self.seen:
+                if self.forms[kind] >= FORMS and not are_deterministic_algorithms_enabled():
+                    return None
+                self.forms[kind] += 1
             self.building.now = True
             try:
                 kernel = _compiled(fn, given, params, written, [None if n is None else n[0] for n in signature[3]])
@@ -104,12 +111,12 @@ class Kernels:
                 kernel = None
             finally:
                 self.building.now = False
-            self.seen[signature] = kernel
+            self.seen[signature] = kernel is not None
+            if kernel is not None:
+                self.kernels[signature] = kernel
+                while len(self.kernels) > MOST:
+                    self.kernels.popitem(last=False)
             return kernel
-
-    def _forget(self) -> None:
-        while len(self.seen) > MOST:
-            self.seen.popitem(last=False)
 
 
 def _signature(fn: Any, given: Arguments, params: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -137,7 +144,7 @@ def _signature(fn: Any, given: Arguments, params: dict[str, Any]) -> tuple[Any, 
             kinds.append(float if type(x) is float else (type(x), x))
         spread.append(shape)
     try:
-        signature = (fn, tuple(kinds), tuple(params.items()), tuple(spread))
+        signature = (getattr(fn, "key", fn), tuple(kinds), tuple(params.items()), tuple(spread))
         hash(signature)
     except TypeError:
         return None, arguments

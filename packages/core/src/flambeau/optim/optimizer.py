@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
@@ -83,19 +83,27 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class _Form:
-    """`update_one` as a function of arrays and numbers. What decides its form is compared, the rest is what it is called with."""
+    """`update_one` as a function of arrays and numbers. `key` is what decides its form, without the optimizer that it is called with."""
 
     update_one: Any
     settings: Any
     state: tuple[str, ...]
     numbers: tuple[str, ...]
-    owner: Any = field(compare=False)
+    owner: Any
+
+    @property
+    def key(self) -> Any:
+        return self.update_one, self.settings, self.state, self.numbers
 
     def __call__(self, p: Any, grad: Any, *rest: Any) -> None:
         optimizer, group, state = self.owner
         count = len(self.state)
+        given = {**state, **dict(zip(self.state, rest))}
+        changed = dict(given)
         with no_grad():
-            self.update_one(optimizer, group, p, grad, {**state, **dict(zip(self.state, rest))}, dict(zip(self.numbers, rest[count:])))
+            self.update_one(optimizer, group, p, grad, changed, dict(zip(self.numbers, rest[count:])))
+        if changed.keys() != given.keys() or any(changed[key] is not value for key, value in given.items()):
+            raise NotImplementedError(f"{type(optimizer).__name__} makes state in its update")  # no kernel hands that out
 
 
 class Optimizer:
