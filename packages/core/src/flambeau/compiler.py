@@ -29,6 +29,7 @@ from flambeau.primitives.bind import state
 log = logging.getLogger("flambeau.compile")
 RECAPTURES = 8  # from then on a warning says that capturing again and again costs more than it saves
 GIVE_UP = 32  # captures for one kind of arguments, after which the function runs as it is
+KINDS = 64  # how many kinds of arguments (shapes above all) have programs of their own
 KEPT = 8  # programs for one kind of arguments
 
 
@@ -83,6 +84,8 @@ class CompiledFunction:
         self.closure = Closure(fn)
         self.name = getattr(fn, "__qualname__", type(fn).__name__)
         self._latest: tuple[Any, Variant] | None = None  # a quick test of the arguments, and the program for them
+        self.written: set[int] = set()  # owners of outside memory that programs write, or read while they write arguments
+        self._warned = False
         epoch.watched = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +94,7 @@ class CompiledFunction:
         latest = self._latest
         if latest is not None and not kwargs and latest[0](args):
             variant = latest[1]
-            if variant.ready() and not self._overlapping(variant.program, args):
+            if variant.ready() and clear(args, self.written):
                 found = variant.program.replay(args)
                 if found is not MISS:
                     return found
@@ -104,14 +107,13 @@ class CompiledFunction:
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
         kinds = tuple([kind_of(x) for x in leaves])
-        key: Any = (structure, mode.grad, mode.inference, kinds, self.closure.plain())
+        kind = (structure, mode.grad, mode.inference, kinds, self.closure.plain())
+        key = (kind, overlap(leaves, self.written))
         variants = self.programs.get(key, [])
-        if variants:
-            shared = {overlap(leaves, v.program.exclusive, v.program.writes_arguments) for v in variants} - {()}
-            if shared:  # arguments that share memory with what is written are another kind
-                key = (*key, tuple(sorted(map(str, shared))))
-                variants = self.programs.get(key, [])
         if variants is None:
+            return self.fn(*args, **kwargs)
+        if key not in self.captures and len(self.captures) >= KINDS:
+            self._too_many(kinds)
             return self.fn(*args, **kwargs)
         if key not in self.captures:  # the first call runs as it is: lazily made state comes to be outside the program
             self.captures[key] = 0
@@ -139,14 +141,9 @@ class CompiledFunction:
         """Try this one first from now on."""
         variants.remove(variant)
         variants.insert(0, variant)
-        quick = None if kwargs or self.check or self.closure.used else matcher(args)
+        quick = None if kwargs or self.check or self.closure.used or not clear(args, self.written) else matcher(args)
         variant.pairs = list(zip(self.closure.cells, variant.bound))
         self._latest = None if quick is None else (quick, variant)
-
-    def _overlapping(self, program: Program, args: Any) -> bool:
-        if program.writes_arguments:
-            return bool(overlap(args, program.exclusive, True))
-        return bool(program.exclusive) and not clear(args, program.exclusive)
 
     # -- capture --------------------------------------------------------------------------------------------------------------------------
     def _capture(self, key: Any, kinds: Any, reason: str, leaves: list[Any], args: Any, kwargs: Any) -> Any:
@@ -181,6 +178,10 @@ class CompiledFunction:
         if capture.once or not all(h.holds() for h in capture.guards):
             self._tell(f"nothing is kept of {self.name}: {capture.once or 'settings changed while it ran'}")
             return
+        if not path.leaf.exclusive <= self.written:
+            self.written |= path.leaf.exclusive
+            key = (key[0], overlap(leaves, self.written))
+            self.captures.setdefault(key, 1)
         variants = self.programs.setdefault(key, [])
         assert variants is not None
         for variant in variants:
@@ -196,6 +197,14 @@ class CompiledFunction:
         program.prepare()
         variants.insert(0, Variant(program, bound))
         del variants[KEPT:]
+
+    def _too_many(self, kinds: Any) -> None:
+        """Say once that further kinds of arguments run uncompiled."""
+        self._tell(f"{self.name} runs uncompiled for ({described(kinds)}): there are {KINDS} kinds of arguments already")
+        if not self._warned:
+            self._warned = True
+            hint = "give it a few sizes only: pad batches, or drop the last one"
+            warnings.warn(f"{self.name} has had {KINDS} kinds of arguments; further ones run uncompiled. Try: {hint}", stacklevel=5)
 
     def _tell(self, text: str) -> None:
         log.info(text)

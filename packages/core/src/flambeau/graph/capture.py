@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flambeau.base.errors import DeviceError, FlambeauError, explain
+from flambeau.base.errors import DeviceError, FlambeauError
 from flambeau.device.base import executors
 from flambeau.graph.ir import Graph, Op, Scalar, Value
-from flambeau.graph.memory import covers, geometry, layout, root_of
+from flambeau.graph.memory import contains, covers, geometry, layout, root_of
 from flambeau.graph.number import Expression, Number, RuntimeNumber, reads_of
 from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.elementwise import cast
@@ -88,6 +88,7 @@ class Capture(Interceptor):
         self.fetched: list[tuple[Value, int]] = []  # what Python read: the value, and in which segment it did
         self.cuts: list[Cut] = []
         self.scalars: dict[Expression, Scalar] = {}
+        self.decided: list[tuple[Expression, Any, int]] = []  # values of expressions of host numbers that Python saw, and in which segment
         self.generators: list[Any] = []
         self.origins: list[Any] = []  # the outside tensors, in the order of `outside`
         self.borders: dict[Any, Any] = {}  # nodes of outside tensors -> the array of the tensor
@@ -101,13 +102,13 @@ class Capture(Interceptor):
         for x in inputs:
             if isinstance(x, Tensorlike) and type(x._a) is not np.ndarray:
                 return self._elsewhere(prim, inputs, params, x)
+        inputs = tuple([x.as_operand() if type(x) is Number else x for x in inputs])
         values = tuple(self._operand(x) for x in inputs)
         if prim is random and params["generator"] not in self.generators:
             self.generators.append(params["generator"])
             self.guard(partial(_stream_of, params["generator"]), "the stream of a random generator")
-        for name, x in params.items():
-            if type(x) is RuntimeNumber:
-                self.reads.append(f"a number that changes from run to run as {name} of {prim.name} at {_user_line()}")
+        if any(type(x) in (RuntimeNumber, Number) for x in params.values()):
+            params = {name: self._settled(x) for name, x in params.items()}
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
         else:
@@ -148,11 +149,16 @@ class Capture(Interceptor):
         if type(x) is RuntimeNumber:
             if x.scalar not in self.graph.scalars:
                 self.graph.scalars.append(x.scalar)
-            name = x.scalar.name
-            if isinstance(name[0], str) and any(self.fetched[k][1] == len(self.cuts) for k in reads_of(name)):
+            if any(self.fetched[k][1] == len(self.cuts) for k in reads_of(x.scalar.name)):
                 self._cut(None, None)
             return x.scalar
         return x
+
+    def _settled(self, x: Any) -> Any:
+        """A number that has to be known when the program is made: the program holds for this value."""
+        if type(x) is RuntimeNumber:
+            return self.branch(x.scalar.name, float(x))
+        return float(x) if type(x) is Number else x
 
     def _hold_result(self, x: Any, value: Value) -> None:
         array, root = x._a, self._home(x)
@@ -176,8 +182,12 @@ class Capture(Interceptor):
         elif memory.outside and not memory.written and not covers(memory.owner, array):
             return self._from_outside(x, root)
         else:
+            if memory.outside and not contains(memory.owner, array):
+                self.reads.append(f"tensors that share memory, of which one of shape {memory.owner.shape} was written, at {_user_line()}")
+                return self._from_outside(x, root)
             if array.dtype != memory.owner.dtype:
-                raise CannotCapture(explain("capture", expected="views of one dtype", got=f"{array.dtype} of {memory.owner.dtype}"))
+                self.reads.append(f"views of one memory as {array.dtype} and {memory.owner.dtype} at {_user_line()}")
+                return self._from_outside(x, root)
             params = {"shape": array.shape, **geometry(array, memory.owner)}
             op = self.graph.add(take_strided, (memory.value,), params, [(array.shape, array.dtype)], _user_line())
             value = op.outputs[0]
@@ -216,8 +226,7 @@ class Capture(Interceptor):
         home = self._home(x)
         memory = self.memories[id(home)]
         if memory.outside and self.shared.get(id(home), 0) > 1:
-            got = f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written"
-            raise CannotCapture(explain("capture", expected="one outside tensor for each memory that is written", got=got))
+            self.reads.append(f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written")
         if layout(array) == layout(memory.owner):
             memory.value = new
         else:
@@ -247,11 +256,11 @@ class Capture(Interceptor):
         self.guards.append(Host(compute, len(self.cuts), compute(), what))
 
     def runtime(self, compute: Any) -> list[dict[str, Any]]:
-        """Numbers that differ from run to run: `compute` gives them as tables; they come back as floats that the graph takes as inputs."""
+        """Numbers that differ from run to run: `compute` gives them as tables; they come back as numbers that the graph takes as inputs."""
         tag = len(self.numbers)
 
         def marked(i: int, numbers: dict[str, Any]) -> dict[str, Any]:
-            return {name: RuntimeNumber(v, Scalar((tag, i, name))) if type(v) is float else v for name, v in numbers.items()}
+            return {k: Number(self, ("table", tag, i, k), v) if type(v) is float else v for k, v in numbers.items()}
 
         with intercept(None):
             tables = compute()
@@ -270,7 +279,10 @@ class Capture(Interceptor):
 
     def branch(self, expression: Expression, value: Any) -> Any:
         """Python needs a value now: what follows holds for this value."""
-        self._cut(expression, value)
+        if reads_of(expression):
+            self._cut(expression, value)
+        else:
+            self.decided.append((expression, value, len(self.cuts)))
         return value
 
     def _cut(self, expression: Expression | None, value: Any) -> None:

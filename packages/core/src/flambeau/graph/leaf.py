@@ -24,7 +24,7 @@ class Leaf:
     def __init__(self, capture: Capture, leaves: list[Any], result: Any, path: Any) -> None:
         if capture.reads:
             raise CannotCapture(
-                explain("capture", expected="values that stay inside", got=capture.reads[0], hint="return the tensor and read it outside")
+                explain("capture", expected="what a program can hold", got=capture.reads[0], hint="return tensors and read values outside")
             )
         self.path = path
         self.results: list[Value] = []
@@ -73,19 +73,23 @@ class Leaf:
         value = capture.read(x)
         home = capture.home(x)
         if capture.is_outside(x):
-            if any(t is x for t in capture.origins):
-                return "value", x
-            for base in capture.outside:
-                if root_of(base) is root_of(x._a) and base.dtype == x._a.dtype:
-                    where = self.path.places.get(id(base))
-                    tensor = next(t for t in capture.origins if t._a is base)
-                    return "alias", (where, tensor, *_place(x._a, base))
-            raise CannotCapture(explain("capture", expected="results that are new or views of what was read", got=f"a view of {x.shape}"))
+            return self._outside(capture, x)
         if id(home) in bases:
             return "view", (*bases[id(home)], *_place(x._a, bases[id(home)][1]))
         if x._a.flags.c_contiguous:
             bases[id(home)] = (at, x._a)
         return "result", self.result(value, fresh=True)
+
+    def _outside(self, capture: Capture, x: Any) -> tuple[str, Any]:
+        """A tensor in memory from outside: over an argument it is made anew by each replay, else it is what it is."""
+        root = root_of(x._a)
+        for i, base in zip(map(self.path.places.get, map(id, capture.outside)), capture.outside):
+            if root_of(base) is root and (i is not None or id(base) in self.path.gradients or x._node not in (None, *capture.borders)):
+                if i is None or base.dtype != x._a.dtype:
+                    got = f"a view of shape {tuple(x._a.shape)} of memory from outside"
+                    raise CannotCapture(explain("capture", expected="results that are new", got=got, hint="return a .clone()"))
+                return "alias", (i, *_place(x._a, base))
+        return "value", x
 
     def _grads(self, capture: Capture) -> None:
         """Leaves whose `.grad` is another tensor after the run: they get one of this run after each replay.
@@ -118,13 +122,12 @@ class Leaf:
 
     def _overlaps(self, capture: Capture) -> None:
         """Memory that arguments must not share with: held memory that is written, or all of it if arguments are."""
-        self.writes_arguments = any(argument is not None for argument, _, _ in self.writes)
+        writes_arguments = any(argument is not None for argument, _, _ in self.writes)
         places = self.path.places
         mine = [array for argument, array, _ in self.writes if argument is None]
-        held = [a for a in capture.outside if id(a) not in places] if self.writes_arguments else mine
-        shared = {id(root_of(a)) for a in capture.outside if id(a) in places}
+        held = [a for a in capture.outside if id(a) not in places] if writes_arguments else mine
         self.owners = {id(root_of(a)) for a in capture.outside if id(a) not in places}
-        self.exclusive = {id(root_of(a)) for a in held} - shared
+        self.exclusive = {id(root_of(a)) for a in held}
 
     def settle(self, stored: set[int]) -> None:
         """Which results the engine puts where they belong itself."""
@@ -171,14 +174,13 @@ class Leaf:
             elif kind == "argument":
                 out = run.leaves[x]
             elif kind == "number":
-                out = evaluate(x, run.reads)
+                out = evaluate(x, run)
             elif kind == "again":
                 out = made[x]
             elif kind == "view":
                 out = _view(made[x[0]], *x[2:])
             else:
-                where, tensor, *place = x
-                out = _view(tensor if where is None else run.leaves[where], *place)
+                out = _view(run.leaves[x[0]], *x[1:])
             made.append(out)
             if links is not None and at in links:
                 out._node = links[at]

@@ -36,6 +36,22 @@ def covers(owner: Any, array: Any) -> bool:
     return address(owner) <= low and high <= address(owner) + owner.nbytes
 
 
+def contains(owner: Any, array: Any) -> bool:
+    """Whether each element of an array is one of the owner's."""
+    if owner.flags.forc:
+        (low, high), (first, last) = bounds(array), bounds(owner)
+        return first <= low and high <= last
+    return bool(np.isin(_offsets(array) + (address(array) - address(owner)), _offsets(owner)).all())
+
+
+def _offsets(array: Any) -> Any:
+    """The distances of all elements from the first, in bytes."""
+    found = np.zeros(1, np.int64)
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        found = (found[:, None] + np.arange(n, dtype=np.int64) * stride).reshape(-1)
+    return found
+
+
 def bounds(array: Any) -> tuple[int, int]:
     """The first byte of an array, and the one after its last."""
     low = high = address(array)

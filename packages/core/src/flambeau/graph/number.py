@@ -2,7 +2,8 @@
 
 `t.item()` of a float tensor gives a `Number` under capture. Arithmetic on it makes an expression, which a replay computes with the value
 of that run; as an operand of a tensor it is an input of the rest of the program. Where Python must know the value (a comparison, `int()`,
-`float()`), the program branches: see `graph/tree.py`. An expression is a nested tuple: ("read", k), ("const", x) or (operator, ...).
+`float()`), the program branches: see `graph/tree.py`. An expression is a nested tuple: ("read", k), ("table", t, i, name) for a number
+of an optimizer, ("const", x) or (operator, ...).
 """
 
 from __future__ import annotations
@@ -73,21 +74,23 @@ class Number:
         return self.__float__().is_integer()
 
 
-def evaluate(expression: Expression, reads: Any) -> Any:
-    """The value of an expression, given the values that were read."""
+def evaluate(expression: Expression, run: Any) -> Any:
+    """The value of an expression in a run."""
     kind = expression[0]
+    if kind == "table":
+        return run.tables[expression[1]][expression[2]][expression[3]]
     if kind == "read":
-        return reads[expression[1]]
+        return run.reads[expression[1]]
     if kind == "const":
         return expression[1]
-    return _OPERATORS[kind](*[evaluate(part, reads) for part in expression[1:]])
+    return _OPERATORS[kind](*[evaluate(part, run) for part in expression[1:]])
 
 
 def reads_of(expression: Expression) -> set[int]:
     """Which reads an expression uses."""
     if expression[0] == "read":
         return {expression[1]}
-    return set().union(*[reads_of(p) for p in expression[1:]]) if expression[0] != "const" else set()
+    return set() if expression[0] in ("const", "table") else set().union(*[reads_of(p) for p in expression[1:]])
 
 
 def _part(x: Any) -> Any:

@@ -17,7 +17,7 @@ from flambeau.graph.engine import Engine, Task
 from flambeau.graph.ir import Value
 from flambeau.graph.leaf import Leaf
 from flambeau.graph.memory import root_of
-from flambeau.graph.number import evaluate
+from flambeau.graph.number import Expression, evaluate
 from flambeau.graph.pieces import Piece, extract, same_ops
 from flambeau.graph.verify import verify
 
@@ -60,6 +60,7 @@ class Segment:
         self.numbers = [h for h in capture.numbers if h.segment == index]
         self.guards = [h for h in capture.guards if h.segment == index]
         self.gradients = path.gradients
+        self.fixed = self._fixed(path, index)
         self.fetched = [v for v, segment in capture.fetched if segment == index]
         self.wanted: dict[int, Value] = {}
         self.fresh: set[Value] = set()
@@ -91,7 +92,7 @@ class Segment:
         fresh = {self.read + j for j in self.leaf.fresh} if self.leaf else set()
         self.rebound = [(k, self.gradients[id(a)], a) for k, a in enumerate(held) if a is not None and id(a) in self.gradients]
         task = Task(piece.graph, held, donated, frozenset(fresh), frozenset(strided))
-        self.pick, self.fixed = self._scalars(piece), self._fixed()
+        self.pick = self._scalars(piece)
         self.engine = make(task)
         if self.leaf:
             self.leaf.settle({j - self.read for j in self.engine.stored})
@@ -113,18 +114,19 @@ class Segment:
         names = [scalar.name for scalar in piece.graph.scalars]
         if not names:
             return lambda run: ()
-        tables = {name[:2] for name in names}
-        if len(names) > 1 and len(tables) == 1 and not isinstance(names[0][0], str):
+        tables = {name[1:3] for name in names if name[0] == "table"}
+        if len(names) > 1 and len(tables) == 1 and all(name[0] == "table" for name in names):
             t, i = tables.pop()
-            get = itemgetter(*[name[2] for name in names])
+            get = itemgetter(*[name[3] for name in names])
             return lambda run: get(run.tables[t][i])
-        return lambda run: [evaluate(n, run.reads) if isinstance(n[0], str) else run.tables[n[0]][n[1]][n[2]] for n in names]
+        return lambda run: [evaluate(name, run) for name in names]
 
-    def _fixed(self) -> list[tuple[int, int, str, Any]]:
-        """What host code gives besides floats: it decided the form of what was captured."""
-        found = []
-        for t, host in enumerate(self.numbers):
-            found += [(t, i, name, v) for i, table in enumerate(host.given) for name, v in table.items() if type(v) is not float]
+    def _fixed(self, path: Path, index: int) -> list[tuple[Expression, Any]]:
+        """What host code gives besides floats, and what Python did by its floats: they decided the form of what was captured."""
+        found = [(expression, value) for expression, value, segment in path.capture.decided if segment == index]
+        for tag, host in enumerate(path.capture.numbers):
+            if host.segment == index:
+                found += [(("table", tag, i, k), v) for i, table in enumerate(host.given) for k, v in table.items() if type(v) is not float]
         return found
 
     # -- each replay ----------------------------------------------------------------------------------------------------------------------
@@ -142,12 +144,11 @@ class Segment:
         engine = self.engine
         assert engine is not None
         if self.numbers:
-            base = len(run.tables)
             for host in self.numbers:
                 run.tables.append(host.call())
                 run.done.append(host)
-            for t, i, name, value in self.fixed:
-                if run.tables[base + t][i][name] != value:
+            for expression, value in self.fixed:
+                if evaluate(expression, run) != value:
                     return None
         if self.rebound:
             self._rebind(engine)
@@ -200,8 +201,6 @@ class Program:
         self.generators = list(path.capture.generators)
         self.paths = 0
         self.owners: set[int] = set()  # of all held memory
-        self.exclusive: set[int] = set()  # owners of held memory that the program writes, or reads while it writes arguments
-        self.writes_arguments = False
         self.ended: Leaf | None = None  # where the latest run ended
         self.missed = ""  # where the latest run was lost
         self._join(path.segments)
@@ -235,8 +234,6 @@ class Program:
     def _count(self, path: Path) -> None:
         self.paths += 1
         self.owners |= path.leaf.owners
-        self.exclusive |= path.leaf.exclusive
-        self.writes_arguments |= path.leaf.writes_arguments
 
     def prepare(self) -> None:
         """Make all engines."""
@@ -295,7 +292,7 @@ class Program:
             run.reads += [array.item() for array in results[segment.first : segment.read]]
             assert segment.cut is not None
             expression = segment.cut.expression
-            value = None if expression is None else evaluate(expression, run.reads)
+            value = None if expression is None else evaluate(expression, run)
             found = segment.children.get(_key(value))
             if found is None or found.obstacle() is not None:
                 self.missed = f"the value read at {segment.cut.where} leads to where nothing was captured"

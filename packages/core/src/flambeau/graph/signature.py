@@ -110,23 +110,40 @@ def _content(cell: Any) -> Any:
         return None
 
 
-def overlap(leaves: list[Any], owners: set[int], among: bool) -> tuple[Any, ...]:
-    """Which arguments lie in memory of these owners or, with `among`, in that of other arguments."""
-    roots = [id(root_of(x._a)) if isinstance(x, Value) and type(x._a) is ndarray else None for x in leaves]
-    found: list[Any] = [i for i, r in enumerate(roots) if r is not None and r in owners]
-    if among:
-        found += [(roots.index(r), i) for i, r in enumerate(roots) if r is not None and roots.index(r) != i]
+def overlap(leaves: list[Any], owners: set[int]) -> tuple[Any, ...]:
+    """Which arguments lie in memory of these owners (1) or in that of an earlier argument, as the same array or another."""
+    found: list[Any] = []
+    arrays = [x._a if isinstance(x, Value) and type(x._a) is ndarray else None for x in leaves]
+    roots = [None if a is None else id(root_of(a)) for a in arrays]
+    for i, (a, root) in enumerate(zip(arrays, roots)):
+        if root is None:
+            continue
+        if root in owners:
+            found.append((i, 1))
+        first = roots.index(root)
+        if first != i:
+            found.append((i, first, next((k for k in range(i) if arrays[k] is a), -1)))
     return tuple(found)
 
 
 def clear(leaves: Any, owners: set[int]) -> bool:
-    """Whether no argument lies in memory of these owners."""
+    """Whether every argument has memory of its own, which is not that of these owners."""
+    seen = 0
     for x in leaves:
         if isinstance(x, Value):
             a = x._a
-            if id(a if a.base is None else root_of(a)) in owners:
+            root = id(a if a.base is None else root_of(a))
+            if root in owners or root == seen:
                 return False
+            if seen:
+                return len(leaves) < 3 or _distinct(leaves, owners)
+            seen = root
     return True
+
+
+def _distinct(leaves: Any, owners: set[int]) -> bool:
+    roots = [id(root_of(x._a)) for x in leaves if isinstance(x, Value)]
+    return len(set(roots)) == len(roots) and owners.isdisjoint(roots)
 
 
 def source_line(fn: Any) -> str:

@@ -84,6 +84,7 @@ class Numbers:
         self.tables: list[Table] = []
         self.place: list[int] = []
         self.banks: dict[int, Bank] = {}
+        optimizer.banks = {k: b for k, b in optimizer.banks.items() if k in {id(g) for g in optimizer.param_groups}}
         groups: dict[int, list[State]] = {}
         for group, _, state in live:
             groups.setdefault(id(group), []).append(state)
@@ -143,7 +144,7 @@ class Settings:
         self.optimizer = optimizer
         self.state = optimizer.state
         self.banks = [t.bank for t in numbers.tables if t.bank is not None]
-        self.owned = dict(numbers.banks)
+        self.owned = list(numbers.banks.items())
         self._look()
 
     def __call__(self) -> Any:
@@ -155,11 +156,14 @@ class Settings:
             if len(group) != count or not all(map(is_, group.values(), seen)):
                 self._look()
                 break
-        if optimizer.state is not self.state or optimizer.banks != self.owned:
-            return None
+        if optimizer.state is not self.state:
+            return object()  # like nothing before
+        for key, bank in self.owned:
+            if optimizer.banks.get(key) is not bank:
+                return object()
         for bank in self.banks:
             if not bank.together():
-                return None
+                return object()
         return self.form
 
     def _look(self) -> None:
