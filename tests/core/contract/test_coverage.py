@@ -72,5 +72,6 @@ def test_every_primitive_runs_in_a_case():
         with rules.agreeing_rules():
             op_checks.on_device(case, "cpu")
         op_checks.values(case)  # without gradients some functions choose other rows
-    missing = set(table) - rules.seen
+    control = {"cond", "scan", "while_loop"}  # loaded at first use: tests/core/compile/test_control.py
+    missing = set(table) - control - rules.seen
     assert not missing, f"primitives that no contract case runs: {' '.join(sorted(missing))}"

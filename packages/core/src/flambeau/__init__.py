@@ -158,6 +158,10 @@ __getattr__, __dir__ = _lazy_attributes(
     {"vision", "audio", "text", "rl"},
     {
         "compile": "flambeau.compiler:compile",
+        "cond": "flambeau.graph.control:cond",
+        "fori_loop": "flambeau.graph.control:fori_loop",
+        "scan": "flambeau.graph.control:scan",
+        "while_loop": "flambeau.graph.control:while_loop",
         "save": "flambeau.serialization:save",
         "load": "flambeau.serialization:load",
         "vmap": "flambeau.autograd.vmap:vmap",

@@ -181,7 +181,7 @@ class Lowering:
             elif op.prim.elementwise or name in _ELEMENTWISE:
                 outputs = self.elementwise(name, handles, params, op)
         if outputs is None:
-            outputs = self._python(op, params)
+            outputs = self.python(op, params)
         for v, h in zip(op.outputs, outputs if isinstance(outputs, tuple) else (outputs,)):
             self.handles[v] = h
 
@@ -204,7 +204,8 @@ class Lowering:
             return None  # NumPy promotes where it is given more than plain numbers
         return self.map(name, *handles, result=op.outputs[0].dtype, **params)
 
-    def _python(self, op: Op, params: dict[str, Any]) -> tuple[Handle, ...]:
+    def python(self, op: Op, params: dict[str, Any]) -> tuple[Handle, ...]:
+        """A node for an operation without code, whose kernel is called."""
         operands = tuple(self.memory(self.handles[x]) if isinstance(x, Value) else self._handle(x) for x in op.inputs)
         node = Node("python", op.prim.name, tuple(x for x in operands if isinstance(x, (Access, Parameter))), (), params=params)
         node.prim, node.numbers = op.prim, operands

@@ -22,6 +22,7 @@ from flambeau.codegen.nest import LARGE, Nest
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.value import F32, F64, V
 from flambeau.codegen.vecmath import function
+from flambeau.graph.control.rows import draws_inside
 from flambeau.graph.ir import Graph, Op
 from flambeau.primitives.kernels.philox import MULTIPLIERS, ROUNDS, WEYL
 from flambeau.primitives.streams.philox import largest
@@ -64,6 +65,7 @@ def streams_of(graph: Graph) -> dict[int, Stream]:
     """The generators (by id) all of whose draws in a graph have code."""
     draws = [op for op in graph.ops if op.prim.name == "random"]
     without = {id(op.params["generator"]) for op in draws if _form(op) is None}
+    without |= {id(draw.params["generator"]) for op in graph.ops for draw in draws_inside(op)}  # a loop draws when its turn comes
     found: dict[int, Stream] = {}
     for op in draws:
         g = op.params["generator"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.codegen import attention, checks, expr, gather, pick, random
+from flambeau.codegen import attention, checks, control, expr, gather, pick, random
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
@@ -196,6 +196,7 @@ RULES.update(
     nll_grad=pick.nll_grad,
     triangle=pick.triangle,
     in_range=checks.in_range,
+    **dict.fromkeys(("scan", "cond", "while_loop"), control.rule),
     random=random.random,
     **gather.RULES,
     **attention.RULES,

@@ -12,7 +12,8 @@ from flambeau.base import tree
 from flambeau.base.errors import FlambeauError, explain
 from flambeau.export.program import FIXED
 from flambeau.graph.capture import CannotCapture, Capture, _user_line
-from flambeau.graph.ir import Graph, Op, Value
+from flambeau.graph.control.body import live
+from flambeau.graph.ir import Graph
 from flambeau.graph.memory import root_of
 from flambeau.primitives.bind import intercept
 from flambeau.tensor.tensor import Tensor
@@ -110,18 +111,6 @@ def _finished(capture: ExportCapture, leaves: list[Any], result: Any) -> Run:
     sources = [exact.get(id(a)) for a in capture.outside]
     graph.inputs = [v for v, k in zip(graph.inputs, kept) if k]
     return Run(graph, [s for s, k in zip(sources, kept) if k], [a for a, k in zip(capture.outside, kept) if k], returned, structure, writes)
-
-
-def live(graph: Graph) -> list[bool]:
-    """Drop operations whose results nobody needs; for each input, whether something needs it."""
-    needed: set[Value] = set(graph.results)
-    kept: list[Op] = []
-    for op in reversed(graph.ops):
-        if any(v in needed for v in op.outputs):
-            kept.append(op)
-            needed.update(op.values())
-    graph.ops = kept[::-1]
-    return [v in needed for v in graph.inputs]
 
 
 def argument_names(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:

@@ -56,6 +56,10 @@ class Op:
         """The inputs that are values."""
         return (x for x in self.inputs if isinstance(x, Value))
 
+    def bodies(self) -> Iterator[Graph]:
+        """The graphs inside, of loops and branches."""
+        return (x for x in self.params.values() if isinstance(x, Graph))
+
 
 @dataclass(eq=False)
 class Graph:

@@ -12,8 +12,11 @@ def show(graph: Graph) -> str:
     lines = [f"inputs {', '.join(map(_typed, graph.inputs))}"]
     lines += [f"constant {_typed(v)}" for v in graph.constants]
     for op in graph.ops:
-        params = "".join(f", {k}={_short(v)}" for k, v in op.params.items())
+        params = "".join(f", {k}={_short(v)}" for k, v in op.params.items() if not isinstance(v, Graph))
         lines.append(f"{', '.join(map(_typed, op.outputs))} = {op.prim.name}({', '.join(map(_short, op.inputs))}{params})")
+        for name, body in op.params.items():
+            if isinstance(body, Graph):
+                lines += [f"    {name}:", *("    " + line for line in show(body).splitlines())]
     lines.append(f"results {', '.join(map(repr, graph.results))}")
     return "\n".join(lines)
 

@@ -26,6 +26,8 @@ def verify(graph: Graph, after: str = "capture") -> Graph:
             if v in defined or v.op is not op:
                 raise _error(after, f"{name} to define new values of its own", repr(v))
             defined.add(v)
+        for body in op.bodies():
+            verify(body, f"{after}, inside {name}")
         _shapes(op, name, after)
     for v in graph.results:
         if v not in defined:
