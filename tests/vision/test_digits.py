@@ -139,6 +139,6 @@ def test_the_picture_grows_with_the_mistakes(wrong):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_the_whole_run_reads_98_percent(seed, tmp_path):
+def test_the_whole_run_reads_98_5_percent(seed, tmp_path):
     result = run_recipe(recipe, seed=seed, out=tmp_path)
-    assert result.metrics["accuracy"] >= 0.98
+    assert result.metrics["accuracy"] >= 0.985

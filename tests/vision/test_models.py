@@ -20,7 +20,7 @@ from flambeau_vision.registry import FAMILIES, builders
 from tests.golden.vision_models import PATH
 from tests.vision.seeded import FIXED, MODELS, seeded_images, seeded_state
 
-PRETRAINED = [name for name in builders() if name != "digits_cnn"]
+PRETRAINED = [name for name in builders() if name not in ("digits_cnn", "unet")]
 
 
 LARGE = ("alexnet", "wide_resnet50_2", "vit_b_32", "resnext50_32x4d", "efficientnet_b5")
@@ -37,7 +37,10 @@ def test_outputs_are_those_of_torchvision(name):
         np.testing.assert_allclose(model(fb.from_numpy(seeded_images(2, 3, size, size))).numpy(), golden[name], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", PRETRAINED)
+DENSE = ("fcn", "deeplab", "retinanet", "fasterrcnn")  # whose counts depend on options; see tests/parity/vision
+
+
+@pytest.mark.parametrize("name", [name for name in PRETRAINED if not name.startswith(DENSE)])
 def test_parameter_counts_are_those_that_the_weights_state(name):
     for member in get_model_weights(name):
         options = {"image_size": member.meta["min_size"][0]} if name.startswith("vit") else {}
@@ -183,8 +186,8 @@ def test_the_facts_about_weights(name):
         assert isinstance(member.value, Weights)
         assert member.value.sha256 == member.url.rpartition("-")[2].removesuffix(".pth")
         assert member.url.startswith("https://") and member.meta["licence"] in ("BSD-3-Clause", "CC-BY-NC-4.0")
-        assert len(member.meta.get("categories", range(1000))) == 1000
-        assert all(0 < value < 100 for value in member.meta["metrics"].get("ImageNet-1K", {}).values())
+        assert len(member.meta.get("categories", range(1000))) in (1000, 91, 21)
+        assert all(0 < value < 100 for values in member.meta["metrics"].values() for value in values.values())
     assert (len(categories("coco")), len(categories("voc"))) == (91, 21)
 
 

@@ -23,7 +23,15 @@ def _family(file: str, classes: str, builders: str, summary: str) -> Family:
 FAMILIES = (
     _family("alexnet", "AlexNet", "alexnet", "AlexNet (Krizhevsky 2014)."),
     _family("convnext", "ConvNeXt", "convnext_tiny convnext_small convnext_base convnext_large", "ConvNeXt (Liu et al. 2022)."),
+    _family("dcgan", "DCGANGenerator DCGANDiscriminator", "", "DCGAN (Radford et al. 2015)."),
+    _family("ddpm", "DiffusionUNet Diffusion", "", "Denoising diffusion (Ho et al. 2020)."),
     _family("densenet", "DenseNet", "densenet121 densenet161 densenet169 densenet201", "DenseNet (Huang et al. 2016)."),
+    _family(
+        "segmentation.deeplabv3",
+        "DeepLabV3",
+        "deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large",
+        "DeepLabV3, classes of pixels (Chen et al. 2017).",
+    ),
     _family("digits_cnn", "DigitsCNN", "digits_cnn", "A small convolutional net for 8x8 digits."),
     _family(
         "efficientnet",
@@ -32,6 +40,13 @@ FAMILIES = (
         "efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l",
         "EfficientNet and EfficientNetV2 (Tan and Le 2019, 2021).",
     ),
+    _family(
+        "detection.faster_rcnn",
+        "FasterRCNN",
+        "fasterrcnn_resnet50_fpn fasterrcnn_resnet50_fpn_v2 fasterrcnn_mobilenet_v3_large_fpn fasterrcnn_mobilenet_v3_large_320_fpn",
+        "Faster R-CNN, a detector in two stages (Ren et al. 2015).",
+    ),
+    _family("segmentation.fcn", "FCN", "fcn_resnet50 fcn_resnet101", "FCN, classes of pixels (Long et al. 2014)."),
     _family("mobilenetv2", "MobileNetV2", "mobilenet_v2", "MobileNetV2 (Sandler et al. 2018)."),
     _family("mobilenetv3", "MobileNetV3", "mobilenet_v3_large mobilenet_v3_small", "MobileNetV3 (Howard et al. 2019)."),
     _family(
@@ -41,8 +56,16 @@ FAMILIES = (
         "ResNet, ResNeXt and Wide ResNet (He et al. 2015).",
     ),
     _family(
+        "detection.retinanet",
+        "RetinaNet",
+        "retinanet_resnet50_fpn retinanet_resnet50_fpn_v2",
+        "RetinaNet, a detector in one stage (Lin et al. 2017).",
+    ),
+    _family(
         "swin_transformer", "SwinTransformer", "swin_t swin_s swin_b swin_v2_t swin_v2_s swin_v2_b", "Swin Transformer (Liu et al. 2021)."
     ),
+    _family("segmentation.unet", "UNet", "unet", "U-Net, classes of pixels (Ronneberger et al. 2015)."),
+    _family("vae", "VAE", "", "Variational autoencoder (Kingma and Welling 2013)."),
     _family("vgg", "VGG", "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn", "VGG (Simonyan and Zisserman 2014)."),
     _family(
         "vision_transformer",

@@ -10,11 +10,14 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         "datasets": ("optical_digits",),
         "models": tuple(
             (
-                "alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169 "
-                "densenet201 digits_cnn efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 "
-                "efficientnet_b5 efficientnet_b6 efficientnet_b7 efficientnet_v2_l efficientnet_v2_m efficientnet_v2_s "
-                "mobilenet_v2 mobilenet_v3_large mobilenet_v3_small resnet101 resnet152 resnet18 resnet34 resnet50 "
-                "resnext101_32x8d resnext101_64x4d resnext50_32x4d swin_b swin_s swin_t swin_v2_b swin_v2_s swin_v2_t vgg11 "
+                "alexnet convnext_base convnext_large convnext_small convnext_tiny deeplabv3_mobilenet_v3_large "
+                "deeplabv3_resnet101 deeplabv3_resnet50 densenet121 densenet161 densenet169 densenet201 digits_cnn "
+                "efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 "
+                "efficientnet_b6 efficientnet_b7 efficientnet_v2_l efficientnet_v2_m efficientnet_v2_s "
+                "fasterrcnn_mobilenet_v3_large_320_fpn fasterrcnn_mobilenet_v3_large_fpn fasterrcnn_resnet50_fpn "
+                "fasterrcnn_resnet50_fpn_v2 fcn_resnet101 fcn_resnet50 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small "
+                "resnet101 resnet152 resnet18 resnet34 resnet50 resnext101_32x8d resnext101_64x4d resnext50_32x4d "
+                "retinanet_resnet50_fpn retinanet_resnet50_fpn_v2 swin_b swin_s swin_t swin_v2_b swin_v2_s swin_v2_t unet vgg11 "
                 "vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 "
                 "wide_resnet101_2 wide_resnet50_2"
             ).split()

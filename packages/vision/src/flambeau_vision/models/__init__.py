@@ -13,6 +13,7 @@ from typing import Any
 # Files that are called like what they define: imported here, or the module would hide it.
 from flambeau_vision.models.alexnet import AlexNet, alexnet
 from flambeau_vision.models.digits_cnn import DigitsCNN, digits_cnn
+from flambeau_vision.models.features import create_feature_extractor
 from flambeau_vision.models.weights import WeightsEnum, get_model, get_model_weights, get_weight, list_models
 from flambeau_vision.registry import FAMILIES
 
@@ -21,6 +22,7 @@ __all__ = [
     "DigitsCNN",
     "WeightsEnum",
     "alexnet",
+    "create_feature_extractor",
     "digits_cnn",
     "get_model",
     "get_model_weights",

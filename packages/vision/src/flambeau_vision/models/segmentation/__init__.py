@@ -1,0 +1,1 @@
+"""Models that give a class to each pixel."""
