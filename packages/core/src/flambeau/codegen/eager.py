@@ -72,7 +72,7 @@ class Kernel:
 
 
 class Kernels:
-    """The signatures seen, with their kernels. What computes a signature, NumPy or a kernel, is decided when it is first seen, and stays."""
+    """The signatures seen, with their kernels. What computes one, NumPy or a kernel, is decided when it is first seen, and stays."""
 
     def __init__(self) -> None:
         self.seen: dict[Any, bool] = {}  # whether a signature is computed by a kernel
