@@ -23,7 +23,7 @@ from flambeau.graph.capture import CannotCapture, Capture, capturing
 from flambeau.graph.engine import Engine, Interpreted, Task
 from flambeau.graph.number import Number
 from flambeau.graph.program import BRANCHES, MISS, Path, Program
-from flambeau.graph.signature import Closure, clear, described, kind_of, matcher, overlap, source_line
+from flambeau.graph.signature import Closure, described, kind_of, matcher, overlap, source_line
 from flambeau.primitives.bind import state
 
 log = logging.getLogger("flambeau.compile")
@@ -94,7 +94,7 @@ class CompiledFunction:
         latest = self._latest
         if latest is not None and not kwargs and latest[0](args):
             variant = latest[1]
-            if variant.ready() and clear(args, self.written):
+            if variant.ready():
                 found = variant.program.replay(args)
                 if found is not MISS:
                     return found
@@ -141,7 +141,7 @@ class CompiledFunction:
         """Try this one first from now on."""
         variants.remove(variant)
         variants.insert(0, variant)
-        quick = None if kwargs or self.check or self.closure.used or not clear(args, self.written) else matcher(args)
+        quick = None if kwargs or self.check or self.closure.used else matcher(args, self.written)
         variant.pairs = list(zip(self.closure.cells, variant.bound))
         self._latest = None if quick is None else (quick, variant)
 

@@ -40,7 +40,8 @@ class Native:
     def run(self, given: Sequence[Any], numbers: Sequence[float]) -> list[Any]:
         """One call."""
         call = self.call
-        with self.lock:  # runs share the program's memory
+        self.lock.acquire()  # runs share the program's memory
+        try:
             self.enter(given)
             if self.strided:
                 for k, array in self.strided:
@@ -53,7 +54,9 @@ class Native:
             results = call.results.copy()
             for j in self.small:
                 results[j] = results[j].copy()
-        return results
+            return results
+        finally:
+            self.lock.release()
 
     def hold(self, k: int, array: Any) -> None:
         """See `Engine`."""

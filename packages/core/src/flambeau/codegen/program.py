@@ -134,11 +134,11 @@ class Call:
                     self.set(i, array)
 
             return copy
-        words, slots = self._words, [self.program.block.slots[self.program.inputs[i]] for i in inputs]
+        words, address, slots = self._words, address_of, [self.program.block.slots[self.program.inputs[i]] for i in inputs]
 
         def enter(arrays: Sequence[np.ndarray]) -> None:
             for slot, array in zip(slots, arrays):
-                words[slot] = address_of(array)
+                words[slot] = address(array)
 
         return enter
 

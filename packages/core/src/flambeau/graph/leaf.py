@@ -152,13 +152,14 @@ class Leaf:
                 storage_of(leaves[argument]).version += 1
         for st in self.storages:
             st.version += 1
+        wrapped = self.wrapped
         for node, place in self.grads:
             if place is None:
                 node.grad = None
                 continue
-            known = self.wrapped.get(node)
+            known = wrapped.get(node)
             if known is None or known._a is not results[place]:
-                known = self.wrapped[node] = state.wrap(results[place])
+                known = wrapped[node] = state.wrap(results[place])
             node.grad = known
         if self.single is not None and links is None and self.single[0] == "result":
             return state.wrap(results[self.single[1]])

@@ -38,33 +38,40 @@ def described(kinds: tuple[Any, ...]) -> str:
     return ", ".join(f"{k[2]}{list(k[1])}" if len(k) == 6 else repr(k[1]) if isinstance(k, tuple) else "an object" for k in kinds)
 
 
-def matcher(args: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], bool] | None:
-    """A quick test whether other positional arguments are of the same kinds; None where there is none (containers)."""
-    checks: list[Any] = []
-    for x in args:
+def matcher(args: tuple[Any, ...], owners: set[int]) -> Callable[[tuple[Any, ...]], bool] | None:
+    """A quick test whether other positional arguments are of the same kinds, each in memory of its own, which is not that of `owners`; None
+    where there is none (containers, arguments that share memory)."""
+    plain: list[tuple[int, type, Any]] = []
+    tensors: list[Any] = []
+    for i, x in enumerate(args):
         if isinstance(x, Value) and type(x._a) is ndarray:
-            checks.append((type(x), x._a.shape, x._a.dtype, x._a.strides, x._node is not None))
+            tensors.append((i, type(x), x._node is not None, x._a.shape, x._a.dtype, x._a.strides))
         elif isinstance(x, _PLAIN):
-            checks.append((type(x), x))
+            plain.append((i, type(x), x))
         else:
             return None
+    if overlap(list(args), owners):
+        return None
     count, grad, inference = len(args), mode.grad, mode.inference
 
     def matches(given: tuple[Any, ...]) -> bool:
         if len(given) != count or mode.grad is not grad or mode.inference is not inference:
             return False
-        for x, check in zip(given, checks):
-            if type(x) is not check[0]:
+        for i, kind, value in plain:
+            if type(given[i]) is not kind or given[i] != value:
                 return False
-            if len(check) == 2:
-                if x != check[1]:
-                    return False
-                continue
+        roots: tuple[int, ...] = ()
+        for i, kind, requires, shape, dtype, strides in tensors:
+            x = given[i]
+            if type(x) is not kind or (x._node is not None) is not requires:
+                return False
             a = x._a
-            if a.shape != check[1] or a.dtype != check[2] or a.strides != check[3] or (x._node is not None) is not check[4]:
+            if type(a) is not ndarray or a.shape != shape or a.dtype is not dtype or a.strides != strides:
                 return False
-            if type(a) is not ndarray:
+            root = id(a) if a.base is None else id(root_of(a))
+            if root in owners or root in roots:
                 return False
+            roots += (root,)
         return True
 
     return matches
@@ -124,26 +131,6 @@ def overlap(leaves: list[Any], owners: set[int]) -> tuple[Any, ...]:
         if first != i:
             found.append((i, first, next((k for k in range(i) if arrays[k] is a), -1)))
     return tuple(found)
-
-
-def clear(leaves: Any, owners: set[int]) -> bool:
-    """Whether every argument has memory of its own, which is not that of these owners."""
-    seen = 0
-    for x in leaves:
-        if isinstance(x, Value):
-            a = x._a
-            root = id(a if a.base is None else root_of(a))
-            if root in owners or root == seen:
-                return False
-            if seen:
-                return len(leaves) < 3 or _distinct(leaves, owners)
-            seen = root
-    return True
-
-
-def _distinct(leaves: Any, owners: set[int]) -> bool:
-    roots = [id(root_of(x._a)) for x in leaves if isinstance(x, Value)]
-    return len(set(roots)) == len(roots) and owners.isdisjoint(roots)
 
 
 def source_line(fn: Any) -> str:

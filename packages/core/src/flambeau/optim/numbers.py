@@ -152,8 +152,8 @@ class Settings:
         groups = optimizer.param_groups
         if len(groups) != len(self.seen):
             self._look()
-        for group, (count, seen) in zip(groups, self.seen):
-            if len(group) != count or not all(map(is_, group.values(), seen)):
+        for group, seen in zip(groups, self.seen):
+            if tuple(group.values()) != seen:
                 self._look()
                 break
         if optimizer.state is not self.state:
@@ -167,7 +167,7 @@ class Settings:
         return self.form
 
     def _look(self) -> None:
-        self.seen = [(len(g), list(g.values())) for g in self.optimizer.param_groups]
+        self.seen = [tuple(g.values()) for g in self.optimizer.param_groups]
         self.form = [_form(g) for g in self.optimizer.param_groups]
 
 
