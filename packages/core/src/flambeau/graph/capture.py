@@ -156,8 +156,11 @@ class Capture(Interceptor):
 
     def _settled(self, x: Any) -> Any:
         """A number that has to be known when the program is made: the program holds for this value."""
-        if type(x) is RuntimeNumber:
+        if type(x) is RuntimeNumber and self.branches:
             return self.branch(x.scalar.name, float(x))
+        if type(x) is RuntimeNumber:
+            self.reads.append(f"a number that differs from run to run as a parameter at {_user_line()}")
+            return float(x)
         return float(x) if type(x) is Number else x
 
     def _hold_result(self, x: Any, value: Value) -> None:
