@@ -48,10 +48,10 @@ def matcher(args: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], bool] | None:
             checks.append((type(x), x))
         else:
             return None
-    count, grad, inference = len(args), mode.grad, mode.inference
+    count, grad, inference, low = len(args), mode.grad, mode.inference, mode.casting
 
     def matches(given: tuple[Any, ...]) -> bool:
-        if len(given) != count or mode.grad is not grad or mode.inference is not inference:
+        if len(given) != count or mode.grad is not grad or mode.inference is not inference or mode.casting != low:
             return False
         for x, check in zip(given, checks):
             if type(x) is not check[0]:
