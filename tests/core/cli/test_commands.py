@@ -28,7 +28,7 @@ def test_list_counts_kinds_and_shows_rows(flambeau):
     lines = flambeau("list").stdout.splitlines()
     rows = [line.split() for line in lines]
     assert rows[0] == ["kind", "count"]
-    assert {tuple(row) for row in rows[1:]} >= {("recipes", "2"), ("commands", "11"), ("callbacks", "7")}
+    assert {tuple(row) for row in rows[1:]} >= {("recipes", "2"), ("commands", "12"), ("callbacks", "7")}
     lines = flambeau("list", "recipes").stdout.splitlines()
     assert [line.split() for line in lines[1:]] == [
         ["not-a-recipe", "hello-dist", "A", "number."],
@@ -238,3 +238,31 @@ def test_a_reader_that_stops_reading_is_no_error(extra):
     process.stderr.close()
     process.wait(timeout=60)
     assert errors == b""
+
+
+def test_cache_shows_and_removes(flambeau, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path))
+    for name in ("kernels/ab/abc.o", "files/12/weights.bin"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"x" * 2**20)
+    rows = {row["name"]: row for row in json.loads(flambeau("cache", "show", "--json").stdout)}
+    assert {name: (row["files"], row["bytes"]) for name, row in rows.items()} == {"compiled": (1, 2**20), "downloads": (1, 2**20)}
+    assert "1.0" in flambeau("cache", "show").stdout
+    nothing = flambeau("cache", "clear")
+    assert nothing.exit_code == 2
+    assert "--compiled or --downloads" in nothing.stderr
+    assert flambeau("cache", "clear", "--compiled").stdout == "compiled: 1 files removed\n"
+    assert not (tmp_path / "kernels").exists()
+    assert json.loads(flambeau("cache", "clear", "--compiled", "--downloads", "--json").stdout) == {"compiled": 0, "downloads": 1}
+    assert not (tmp_path / "files").exists()
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_doctor_warns_once_where_nothing_compiles(monkeypatch, installed):
+    monkeypatch.setattr("flambeau.codegen.llvm.available", lambda: False)
+    monkeypatch.setattr(doctor, "_version", lambda name: "0.50.0" if installed and name == "llvmlite" else None)
+    (check,) = doctor.compiler_checks()
+    assert check.status == "warn"
+    assert "NumPy runs everything" in check.value
+    assert ("flambeau[compile]" in check.hint) is not installed
+    assert [c.name for checks in (doctor.extra_checks(), doctor.compiler_checks()) for c in checks if c.status == "warn"] == ["compiler"]

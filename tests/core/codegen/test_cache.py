@@ -121,3 +121,58 @@ def test_two_processes_at_once(home: Path) -> None:
     runs = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [run.communicate(timeout=120)[0].strip() for run in runs] == ["fine", "fine"]
     check(lambda x: (x * 3).tanh().sum(0), np.ones((3, 9), "f4"))
+
+
+def test_an_entry_in_the_place_of_another(home: Path, compiled: list[str]) -> None:
+    """Whole, and of this program, but of other code: not taken for what its name says."""
+    right = cache.object_code(TEXT % 1, llvm.host())
+    (mine,) = entries(home)
+    cache.object_code(TEXT % 2, llvm.host())
+    (other,) = (path for path in entries(home) if path != mine)
+    mine.write_bytes(other.read_bytes())
+    forget()
+    assert cache.object_code(TEXT % 1, llvm.host()) == right
+    assert len(compiled) == 3
+
+
+def test_the_first_write_of_a_process_looks_at_the_size(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(5):
+        cache.object_code(TEXT % n, llvm.host())
+    monkeypatch.setattr(cache, "_writes", 0)
+    monkeypatch.setattr(cache.trim, "__defaults__", (1,))
+    cache.object_code(TEXT % 9, llvm.host())
+    assert entries(home) == []
+
+
+_CHURN = """
+import sys
+from flambeau.codegen import cache, llvm
+cache.trim.__defaults__ = (3000,)
+cache._TRIM_EVERY = 3
+for turn in range(3):
+    for n in range(12):
+        cache._memory.clear()
+        body = cache.object_code("define i64 @answer() {\\n  ret i64 %d\\n}\\n" % n, llvm.host())
+        assert llvm.Library([body], ["answer"], llvm.host()).addresses["answer"]
+    if turn == int(sys.argv[1]):
+        cache.clear()
+print("fine")
+"""
+
+
+def test_processes_that_write_trim_and_clear_at_once(home: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    runs = [subprocess.Popen([sys.executable, "-c", _CHURN, str(i)], env=env, stdout=subprocess.PIPE, text=True) for i in range(3)]
+    assert [run.communicate(timeout=120)[0].strip() for run in runs] == ["fine"] * 3
+    left = [path for path in home.rglob("*") if path.is_file()]
+    assert [path for path in left if path.suffix != ".o"] == []  # no temporary files
+    forget()
+    for path in entries(home):
+        assert cache._read(path, path.stem) is not None  # what is there is whole
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="permissions of POSIX do not bind the administrator")
+def test_a_folder_without_permission(home: Path) -> None:
+    (home / "kernels").mkdir(mode=0o500)
+    assert cache.object_code(TEXT % 42, llvm.host())
+    assert entries(home) == []

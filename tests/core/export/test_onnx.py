@@ -205,3 +205,24 @@ def test_half_precision_and_integers(tmp_path):
     save(fn, tmp_path / "model.onnx", args)
     compare(run(session((tmp_path / "model.onnx").read_bytes()), args), fn(*args))
     assert_close(fn(*args)[1], fb.tensor([2, 1, 2]))
+
+
+@pytest.mark.parametrize(("mask", "causal"), [(None, False), (None, True), ("bool", False), ("float", False)])
+def test_attention(mask, causal, tmp_path):
+    """Grouped heads, sizes that change, masks of which a row allows nothing."""
+
+    def fn(q, k, v, allowed):
+        given = {"bool": allowed > 0, "float": allowed.log(), None: None}[mask]
+        return nn.functional.scaled_dot_product_attention(q, k, v, given, is_causal=causal, enable_gqa=True) + 0 * allowed.sum()
+
+    def example(n, t, s):
+        allowed = (fb.rand(t, s) > 0.3).float()
+        allowed[-1] = 0
+        return fb.randn(n, 4, t, 8), fb.randn(n, 2, s, 8), fb.randn(n, 2, s, 8), allowed
+
+    path = tmp_path / "model.onnx"
+    save(fn, path, example(2, 3, 4), dynamic_shapes=({0: "n", 2: "t"}, {0: "n", 2: "s"}, {0: "n", 2: "s"}, {0: "t", 1: "s"}))
+    running = session(path.read_bytes())
+    for sizes in ((1, 1, 1), (3, 5, 7)):
+        args = example(*sizes)
+        compare(run(running, args), fn(*args))

@@ -107,7 +107,7 @@ class CompiledFunction:
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
         kinds = tuple([kind_of(x) for x in leaves])
-        kind = (structure, mode.grad, mode.inference, kinds, self.closure.plain())
+        kind = (structure, mode.grad, mode.inference, mode.casting, kinds, self.closure.plain())
         key = (kind, overlap(leaves, self.written))
         variants = self.programs.get(key, [])
         if variants is None:

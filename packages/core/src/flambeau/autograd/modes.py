@@ -23,6 +23,7 @@ class Modes(threading.local):
     hooks_refused: str | None = None  # why hooks may not be used here
     watched: bool = False  # anomaly detection or hooks: the one switch that recording looks at
     vmap: int = 0  # how many vmaps are running
+    casting: tuple[tuple[str, Any], ...] | None = None  # autocast: the low precision of each type of device that has one
     task: Any = None  # the backward pass that is running
 
 

@@ -58,6 +58,18 @@ def numpy_checks() -> list[Check]:
     return [Check("numpy", np.__version__), Check("blas", name) if found else slow]
 
 
+def compiler_checks() -> list[Check]:
+    """Whether machine code can be made here, and for which processor; else NumPy runs everything."""
+    from flambeau.codegen import llvm
+
+    if llvm.available():
+        target = llvm.host()
+        return [Check("compiler", f"LLVM {llvm.version()} for {target.cpu} ({target.level})")]
+    why = "llvmlite is not installed" if _version("llvmlite") is None else f"llvmlite does not know this {platform.machine()} processor"
+    hint = 'pip install "flambeau[compile]"' if _version("llvmlite") is None else "a newer llvmlite"
+    return [Check("compiler", f"{why}: NumPy runs everything, compiled functions are interpreted", "warn", hint)]
+
+
 def device_checks() -> list[Check]:
     """Which devices can be used here, and what the others lack."""
     rows = []
@@ -141,8 +153,8 @@ def setting_checks() -> list[Check]:
 
 
 SECTIONS: dict[str, Callable[[], list[Check]]] = {
-    "system": system_checks, "numpy": numpy_checks, "devices": device_checks, "packages": package_checks, "extras": extra_checks,
-    "plugins": plugin_checks, "settings": setting_checks,
+    "system": system_checks, "numpy": numpy_checks, "compiler": compiler_checks, "devices": device_checks, "packages": package_checks,
+    "extras": extra_checks, "plugins": plugin_checks, "settings": setting_checks,
 }  # fmt: skip
 
 

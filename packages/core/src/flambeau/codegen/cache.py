@@ -1,8 +1,9 @@
 """Compiled kernels, kept in memory and on disk under a hash of all that decides them.
 
-An entry is one file: a line with the SHA-256 of what follows, then the object code. An entry that does not match its line (cut short,
-written by something else) is compiled anew. A folder that cannot be written to costs speed, never correctness. Code is loaded from this
-folder, so it is made private to the user and is not used at all where another user could have written to it.
+An entry is one file: a line with the SHA-256 of its key and of what follows, then the object code. An entry that does not match its line
+(cut short, written by something else, or in the place of another) is compiled anew. A folder that cannot be written to costs speed, never
+correctness. Code is loaded from this folder, so it is made private to the user and is not used at all where another user could have
+written to it.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def object_code(text: str, target: Target) -> bytes:
     found = _memory.get(key)
     if found is None:
         path = folder() / key[:2] / f"{key}.o"
-        found = _read(path)
+        found = _read(path, key)
         if found is None:
             found = compile_text(text, target)
-            _write(path, found)
+            _write(path, key, found)
         _memory[key] = found
     return found
 
@@ -60,7 +61,11 @@ def trim(limit: int = LIMIT) -> None:
             _remove(path)
 
 
-def _read(path: Path) -> bytes | None:
+def _seal(key: str, body: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + body).hexdigest().encode()
+
+
+def _read(path: Path, key: str) -> bytes | None:
     try:
         if not _is_ours(path.parent.parent):
             return None
@@ -68,25 +73,25 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     head, _, body = content.partition(b"\n")
-    if head != hashlib.sha256(body).hexdigest().encode():
+    if head != _seal(key, body):
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # for `trim`
     return body
 
 
-def _write(path: Path, body: bytes) -> None:
+def _write(path: Path, key: str, body: bytes) -> None:
     global _writes
     try:
         path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent.parent):
             return
         with atomic_write(path) as file:
-            file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            file.write(_seal(key, body) + b"\n" + body)
     except OSError:
         return  # read-only, full, or gone: the object stays in memory
     _writes += 1
-    if _writes % _TRIM_EVERY == 0:
+    if _writes % _TRIM_EVERY == 1:  # the first time too, or many short processes would fill the disk
         trim()
 
 

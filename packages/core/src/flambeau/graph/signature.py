@@ -52,10 +52,10 @@ def matcher(args: tuple[Any, ...], owners: set[int]) -> Callable[[tuple[Any, ...
             return None
     if overlap(list(args), owners):
         return None
-    count, grad, inference = len(args), mode.grad, mode.inference
+    count, grad, inference, low = len(args), mode.grad, mode.inference, mode.casting
 
     def matches(given: tuple[Any, ...]) -> bool:
-        if len(given) != count or mode.grad is not grad or mode.inference is not inference:
+        if len(given) != count or mode.grad is not grad or mode.inference is not inference or mode.casting != low:
             return False
         for i, kind, value in plain:
             if type(given[i]) is not kind or given[i] != value:

@@ -9,6 +9,7 @@ from typing import Any
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops import pointwise, reduction
+from flambeau.ops.casting import casting
 from flambeau.ops.fused import fused
 from flambeau.ops.joining import narrow
 from flambeau.ops.pointwise import (
@@ -293,3 +294,5 @@ relu_, hardtanh_, leaky_relu_, rrelu_, threshold_, elu_, celu_, selu_, silu_, mi
 __all__ = """
 celu celu_ hardshrink prelu relu_ rrelu rrelu_ selu selu_ threshold threshold_
 """.split()
+
+casting(globals())

@@ -14,6 +14,7 @@ from flambeau.autograd.batched import tracked
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.ops import reduction as reduce_ops
+from flambeau.ops.casting import casting
 from flambeau.ops.dropout import dropout
 from flambeau.ops.joining import cat, chunk, split
 from flambeau.ops.linear import check_dtypes, linear
@@ -297,3 +298,6 @@ def _explicit(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float) ->
     weights = softmax(scores if mask is None else add_op(scores, mask), axis=(3,))
     weights = dropout(weights, p) if p > 0.0 else weights
     return matmul(weights, v), weights
+
+
+casting(globals())

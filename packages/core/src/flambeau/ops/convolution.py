@@ -7,6 +7,7 @@ from typing import Any
 
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, ShapeError, explain
 from flambeau.base.shapes import pair
+from flambeau.ops.casting import casting
 from flambeau.ops.linear import check_dtypes
 from flambeau.ops.pointwise import add_op
 from flambeau.primitives import conv as rows
@@ -242,3 +243,5 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
 __all__ = """
 conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
 """.split()
+
+casting(globals())

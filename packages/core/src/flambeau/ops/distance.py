@@ -6,6 +6,7 @@ import numpy as np
 
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of, broadcast
+from flambeau.ops.casting import casting
 from flambeau.ops.joining import cat
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import add_op, clamp, div_op, eq_op, mul_op, sqrt, sub_op, where
@@ -91,3 +92,5 @@ def _euclidean(x: Tensor, y: Tensor) -> Tensor:
 
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
+
+casting(globals())

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, explain
+from flambeau.ops.casting import casting
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import mul_op
 from flambeau.ops.shape import diagonal
@@ -304,3 +305,5 @@ def _letters(numbers: Sequence[Any]) -> str:
 
 
 __all__ = ["einsum"]
+
+casting(globals())

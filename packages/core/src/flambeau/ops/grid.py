@@ -10,6 +10,7 @@ import numpy as np
 
 from flambeau.base.dtypes import int64
 from flambeau.base.errors import ArgumentError, ShapeError, explain
+from flambeau.ops.casting import casting
 from flambeau.ops.linear import check_dtypes
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import abs, add_op, clamp, div_op, floor, fmod, ge, le, logical_and, mul_op, remainder_op, round, rsub, sub_op
@@ -155,3 +156,6 @@ def _tap(flat: Tensor, corner: Any, spatial: tuple[int, ...], padding: str, corn
     if exists is not None:
         values = rows.where(reshape(exists, shape=(n, 1, exists._a.shape[1])), values, 0.0)
     return values if weight is None else mul_op(values, reshape(weight, shape=(n, 1, weight._a.shape[1])))
+
+
+casting(globals())

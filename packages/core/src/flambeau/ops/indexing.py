@@ -9,6 +9,7 @@ import numpy as np
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of, broadcast
+from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import where
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.shape import ravel
@@ -359,3 +360,5 @@ argwhere diag diag_embed diagflat diagonal_scatter fill_diagonal gather index_ad
 masked_fill masked_scatter masked_select nonzero put scatter scatter_add scatter_reduce select_scatter slice_scatter take take_along_dim
 trace tril tril_indices triu triu_indices unravel_index
 """.split()
+
+casting(globals())

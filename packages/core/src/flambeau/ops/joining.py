@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, ShapeError, explain
 from flambeau.base.shapes import axis_of
+from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import into
 from flambeau.ops.promotion import only_tensors, result_type, to_dtype
 from flambeau.ops.shape import unsqueeze
@@ -205,3 +206,5 @@ __all__ = """
 atleast_1d atleast_2d atleast_3d cat chunk column_stack concat concatenate dsplit dstack hsplit hstack narrow narrow_copy row_stack select
 split split_with_sizes stack tensor_split unbind unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit vstack
 """.split()
+
+casting(globals())

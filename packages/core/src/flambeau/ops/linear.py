@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from flambeau.base.errors import DtypeError, ShapeError, explain
+from flambeau.ops.casting import casting
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import add_op
 from flambeau.ops.promotion import only_tensors
@@ -57,3 +58,5 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
 
 __all__ = ["bilinear"]
+
+casting(globals())

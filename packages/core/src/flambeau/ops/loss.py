@@ -16,6 +16,7 @@ from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import broadcast
 from flambeau.ops import reduction as reduce_ops
 from flambeau.ops.activation import logsigmoid, sigmoid
+from flambeau.ops.casting import casting
 from flambeau.ops.ctc import ctc_losses
 from flambeau.ops.linear import linear
 from flambeau.ops.pointwise import (
@@ -469,3 +470,5 @@ def ctc_loss(
 __all__ = """
 binary_cross_entropy_with_logits ctc_loss kl_div poisson_nll_loss
 """.split()
+
+casting(globals())

@@ -9,6 +9,7 @@ from flambeau.base.dtypes import int64
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.ops import reduction as reduce_ops
 from flambeau.ops.activation import logsigmoid
+from flambeau.ops.casting import casting
 from flambeau.ops.distance import pairwise_distance
 from flambeau.ops.indexing import in_range
 from flambeau.ops.loss import chosen, reduced_by, same_shape
@@ -226,3 +227,5 @@ def triplet_margin_with_distance_loss(
 __all__ = """
 cosine_embedding_loss hinge_embedding_loss margin_ranking_loss triplet_margin_loss
 """.split()
+
+casting(globals())

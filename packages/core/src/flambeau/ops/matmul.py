@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.base.errors import DtypeError, ShapeError, explain
+from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import add_op, in_float32, into, mul_op
 from flambeau.ops.shape import unsqueeze
 from flambeau.primitives import contraction
@@ -148,3 +149,5 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 __all__ = """
 addbmm addmm addmv addr baddbmm bmm dot ger inner matmul mm mv outer vdot
 """.split()
+
+casting(globals())

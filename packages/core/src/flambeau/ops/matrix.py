@@ -9,6 +9,7 @@ from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, ShapeError, explain
 from flambeau.base.shapes import axis_of
 from flambeau.ops import reduction
+from flambeau.ops.casting import casting
 from flambeau.ops.factor import matrices, put
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import abs as abs_of
@@ -170,3 +171,5 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = 
 
 
 __all__ = ["matrix_exp", "matrix_power"]
+
+casting(globals())

@@ -8,6 +8,7 @@ from typing import Any
 from flambeau.autograd.modes import no_grad
 from flambeau.base.dtypes import finfo
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
+from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import add_op, clamp, div_op, into, mul_op, pow_op, rsqrt, sub_op
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import vector_norm
@@ -214,3 +215,5 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 __all__ = """
 group_norm layer_norm rms_norm
 """.split()
+
+casting(globals())

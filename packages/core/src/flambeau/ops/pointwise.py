@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
+from flambeau.ops.casting import casting
 from flambeau.ops.lanes import (
     answered,
     binary,
@@ -402,3 +403,5 @@ lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical
 mvlgamma nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal relu remainder round rsqrt
 rsub sgn sigmoid sign signbit sin sinc sinh sqrt square sub subtract tan tanh true_divide trunc where xlogy
 """.split()
+
+casting(globals())

@@ -14,6 +14,7 @@ import numpy as np
 from flambeau.autograd.modes import mode
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.base.shapes import pair
+from flambeau.ops.casting import casting
 from flambeau.ops.convolution import batched, unbatched
 from flambeau.ops.indexing import in_range
 from flambeau.ops.pointwise import abs, div_op, mul_op, pow_op, relu, sign
@@ -256,3 +257,5 @@ adaptive_max_pool1d_with_indices, adaptive_max_pool2d_with_indices, adaptive_max
 __all__ = """
 adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d max_pool3d
 """.split()
+
+casting(globals())

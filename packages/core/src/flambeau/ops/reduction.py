@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentTypeError, DtypeError, IndexingError, explain
 from flambeau.base.shapes import axes_of, axis_of, reduced
+from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import (
     abs,
     add_op,
@@ -436,3 +437,5 @@ __all__ = """
 ValuesIndices all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum dist log_softmax logcumsumexp logsumexp
 max mean min nanmean nansum norm prod quantile renorm softmax std std_mean sum var var_mean
 """.split()
+
+casting(globals())

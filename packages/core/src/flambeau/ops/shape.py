@@ -10,6 +10,7 @@ import numpy as np
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, ShapeError, explain
 from flambeau.base.shapes import axes_of, axis_of, broadcast, infer, sizes_from
+from flambeau.ops.casting import casting
 from flambeau.primitives import elementwise, movement
 from flambeau.primitives.movement import offset_of
 from flambeau.tensor.tensor import Tensor
@@ -380,3 +381,5 @@ adjoint as_strided broadcast_shapes broadcast_tensors broadcast_to clone contigu
 matrix_transpose meshgrid moveaxis movedim permute ravel repeat repeat_interleave reshape reshape_as reversed_axes roll rot90 squeeze
 swapaxes swapdims t tile transpose unflatten unfold unsqueeze view view_as view_as_complex view_as_real
 """.split()
+
+casting(globals())

@@ -7,6 +7,7 @@ from typing import Any
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
 from flambeau.base.shapes import axis_of, reduced
+from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import eq_op, into, isnan, ne_op, sub_op, where
 from flambeau.ops.promotion import operands, to_dtype
 from flambeau.ops.reduction import ValuesIndices, amax, count_nonzero
@@ -253,3 +254,5 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
 __all__ = """
 argsort bucketize isin kthvalue median mode msort nanmedian nanquantile searchsorted sort topk
 """.split()
+
+casting(globals())

@@ -8,6 +8,7 @@ import numpy as np
 
 from flambeau.base.errors import ArgumentError, ShapeError, explain
 from flambeau.ops import fourier
+from flambeau.ops.casting import casting
 from flambeau.ops.indexing import index_select
 from flambeau.ops.joining import narrow
 from flambeau.ops.pointwise import div_op, mul_op
@@ -172,3 +173,5 @@ def _overlap_add(frames: Tensor, hop: int) -> Tensor:
 
 
 __all__ = ["istft", "stft"]
+
+casting(globals())

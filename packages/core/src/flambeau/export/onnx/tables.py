@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.export.onnx.attention import attention
 from flambeau.export.onnx.builder import BOOL, INT64, Builder, Unsupported, known
 from flambeau.export.onnx.movement import MOVEMENT
 from flambeau.export.onnx.pointwise import POINTWISE, Converter, Maths
@@ -218,6 +219,7 @@ CONVERTERS: dict[str, Converter] = {
     "argmin": _position("ArgMin"),
     "cumsum": lambda b, step, xs, n: b.node("CumSum", xs[0], b.number(step.params["axis"], INT64)),
     "matmul": lambda b, step, xs, n: b.node("MatMul", *xs),
+    "attention": attention,
     "softmax": _softmax,
     "log_softmax": _softmax,
     "standardize": _standardize,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from flambeau.base.errors import DeviceError, FlambeauError
+from flambeau.cuda import amp as amp
 from flambeau.device.base import backend
 from flambeau.device.base import device as Device
 from flambeau.tensor.kinds import kinds as _kinds
