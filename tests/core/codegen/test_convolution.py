@@ -158,3 +158,11 @@ def test_memory_is_not_that_of_windows() -> None:
     x, w = arrays((1, 16, 64, 64), (16, 16, 5, 5))
     graph, _ = captured(lambda x, w: F.conv2d(x, w, padding=2), x, w)
     assert build(graph, target=llvm.host(BEST)).arena.nbytes < 4 * x.nbytes
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("d", ["f4", "f8", "i4", "i8"])
+def test_transposed_copies(d: str, level: str) -> None:
+    for shape in ((70, 90), (3, 50, 40), (5, 3, 17, 19)):
+        x = np.arange(np.prod(shape)).reshape(shape).astype(d)
+        check(lambda x: (x.transpose(-1, -2), x[1:].transpose(-1, -2), (x + 1).movedim(-1, 0), (x + 1).movedim(1, -1)), x, level=level)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flambeau.codegen.layout import Layout
+from flambeau.codegen.layout import Layout, channels_last, transposition
 from flambeau.codegen.memory import Step, plan
 from flambeau.codegen.nodes import Buffer
 
@@ -76,3 +76,20 @@ def test_arena(data: st.DataObject) -> None:
                 reader, writer = (b, other) if other in step.writes else (other, b)
                 allowed = takes_over and writer in step.reads.get(reader, set()) and last[reader] == i
                 assert b is other or apart or allowed
+
+
+def test_images_with_their_channels_last() -> None:
+    images = Layout.contiguous((2, 5, 4, 3)).permute((0, 3, 1, 2))
+    assert channels_last([Layout.contiguous((2, 3, 5, 4)), images]) == (0, 2, 3, 1)
+    assert channels_last([images.slice((slice(None), slice(None), slice(0, 5, 2), slice(None)))]) == (0, 2, 3, 1)
+    assert channels_last([Layout.contiguous((1, 3, 1, 1)).expand((2, 3, 5, 4))]) is None
+    assert channels_last([Layout.contiguous((2, 3, 5, 4)), Layout.contiguous((5, 4))]) is None
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(batch=st.integers(1, 3), rows=st.integers(2, 5), columns=st.integers(2, 5))
+def test_transpositions(batch: int, rows: int, columns: int) -> None:
+    plain = Layout.contiguous((batch, rows, columns))
+    assert transposition(plain) is None
+    assert transposition(plain.permute((0, 2, 1))) == (batch, rows, columns)
+    assert transposition(plain.permute((1, 2, 0))) == ((1, batch, rows * columns) if batch > 1 else None)

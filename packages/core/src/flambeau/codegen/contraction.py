@@ -28,6 +28,7 @@ _NEAR = 256 << 10  # bytes of B up to which it stays near while rows go by
 _LARGE = 1 << 19  # multiplications from which a contraction is worth several threads
 _TASKS = 32  # how finely a large contraction is cut, whatever the number of threads
 _SHARES = 16
+_WIDEST = 3  # vectors in a panel: with 4, rows of B are a power of two apart, and fall on the lines of A in some processors' first cache
 _IDLE = 6.0  # the cost of a step of a tile so small that its sums wait for each other
 
 
@@ -74,7 +75,7 @@ def merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
 def shape_of_tiles(target: Target, dtype: np.dtype, sizes: Ints, columns: int) -> int:
     """How many vectors wide a panel is best, for axes of rows of these sizes."""
     needed = -(-columns // target.lanes(dtype.itemsize))
-    return min(range(min(widest_tile(target), needed), 0, -1), key=lambda v: _cost(target, sizes, needed, v))
+    return min(range(min(widest_tile(target), _WIDEST, needed), 0, -1), key=lambda v: _cost(target, sizes, needed, v))
 
 
 def _blocked(target: Target, sizes: Ints, vectors: int) -> tuple[int, int]:

@@ -55,12 +55,12 @@ def _mean(low: Any, x: Any, axis: Axes) -> Any:
 
 
 def standardize(low: Any, x: Any, axis: Axes, eps: float, center: bool) -> Any:
-    """(x - mean) / sqrt(variance + eps), mean, variance."""
+    """(x - mean) / sqrt(variance + eps), mean, variance. The difference is computed twice rather than stored between passes."""
     if not _plain(x):
         return None
     mean = _mean(low, x, axis) if center else low.uniform_like(0, x, axis)
-    out = low.map("sub", x, mean) if center else x
-    variance = _mean(low, low.map("mul", out, out), axis)
+    out, again = (low.map("sub", x, mean) if center else x for _ in range(2))
+    variance = _mean(low, low.map("mul", again, again), axis)
     return low.map("mul", out, low.map("rsqrt", low.map("add", variance, eps))), mean, variance
 
 

@@ -130,6 +130,7 @@ class Finished:
 
     epilogue: Epilogue
     rows: tuple[Ints, ...]
+    apart = True
 
     def parameters(self) -> list[str]:
         return self.epilogue.parameters()

@@ -15,7 +15,7 @@ from flambeau.codegen.nodes import Access, Buffer, Node
 _RECENT = 8  # how many groups of one space are tried
 _MOST = 48  # nodes in a group: compile time grows faster than the code
 ENOUGH = 16  # results of a reduction that several threads can share
-_WIDE = 1 << 17  # elements from which a reduction to fewer results is done in parts (wide.py), so that nothing else waits for it inside
+_WIDE = 1 << 17  # elements from which a reduction to fewer results, or of columns, is done in parts (wide.py): nothing waits for it inside
 _SMALL = 1 << 14  # elements up to which nodes that share nothing still share a kernel, to save calls
 
 
@@ -231,7 +231,8 @@ def _reads_own(x: Access, group: Group, row: bool) -> bool:
     if x.layout.offset:
         return False
     if maker in group.rows:
-        if not row and _size(group.kept) < ENOUGH and _size(group.space) >= _WIDE:
+        columns = len(group.space) - 1 not in group.axes
+        if not row and (columns or _size(group.kept) < ENOUGH) and _size(group.space) >= _WIDE:
             return False
         return x.layout.strides == (row_major(group.kept) if row else group.row_strides())
     return not row and x.layout.strides == row_major(group.space)

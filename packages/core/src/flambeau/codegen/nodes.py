@@ -76,6 +76,8 @@ class Node:
     kind "map": a primitive on elements; all operands have the node's shape, in which no axis has size 1.
     kind "reduce": `name` over `axes` of the single operand, in whose shape no axis has size 1; `shape` is the operand's.
     kind "matmul": a batched product of two operands.
+    kind "contract": a contraction with which maps of its space, `shape`, can be fused; params["full"] is that space with axes of size 1.
+    kind "steps": a computation with code of its own (contract.py names them): gradients of weights, pooling, transposed copies.
     kind "pieces": copies of the operands into regions (`regions`: a layout for each) of one buffer.
     kind "gather": reads of the first operand at indices (gather.py); what follows the indices are checks to wait for.
     kind "scatter": a copy of the first operand, in which the second is stored or combined at indices.

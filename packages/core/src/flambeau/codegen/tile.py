@@ -39,7 +39,11 @@ class Tile:
 
 class Finish(Protocol):
     """What becomes of a tile: `parameters` of the tile's function, and instructions for the finished vectors of row `r`. The last vector
-    has only `rest` columns, unless that is 0."""
+    has only `rest` columns, unless that is 0. One that is `apart` is a function of its own that gets the sums in memory, so that the
+    registers of the loops do not depend on it."""
+
+    @property
+    def apart(self) -> bool: ...
 
     def parameters(self) -> list[str]: ...
 
@@ -52,6 +56,7 @@ class Stored:
 
     c_row: int
     add: bool
+    apart = False
 
     def parameters(self) -> list[str]:
         return ["ptr noalias %C"]
@@ -115,12 +120,31 @@ class _Body:
         for slot in self.slots.values():
             code.do(f"store {self.kind} zeroinitializer, ptr {slot}")
         self._sum(list(tile.loops), "%A", "%B")
-        for r in range(len(tile.rows)):
-            values = [V(code, code.let(f"load {self.kind}, ptr {self.slots[r, c]}"), self.dtype, self.lanes) for c in range(self.vectors)]
-            finish.row(code, r, values, self.rest)
+        parameters = finish.parameters()
+        if finish.apart:
+            self._finish_apart(name, finish, parameters)
+        else:
+            for r in range(len(tile.rows)):
+                finish.row(code, r, [self._sums(self.code, self.slots[r, c]) for c in range(self.vectors)], self.rest)
         steps = ["i64 %steps"] if any(count == GIVEN for count, _, _ in tile.loops) else []
-        parameters = ["ptr noalias readonly %A", "ptr noalias readonly %B", *finish.parameters(), *steps]
-        return code.function(name, parameters, "internal ").replace(") #0 {", ") #0 noinline {", 1)
+        parameters = ["ptr noalias readonly %A", "ptr noalias readonly %B", *parameters, *steps]
+        return _noinline(code.function(name, parameters, "internal "))
+
+    def _finish_apart(self, name: str, finish: Finish, parameters: list[str]) -> None:
+        """Put the sums down and call a function that finishes them."""
+        code, lines, size = self.code, Code(self.code.module), self.lanes * self.dtype.itemsize
+        sums = code.slot(f"[{len(self.cells)} x {self.kind}]", size)
+        for i, cell in enumerate(self.cells):
+            value = self._sums(code, self.slots[cell])
+            code.do(f"store {self.kind} {value.text}, ptr {code.element(sums, self.kind, str(i))}, align {size}")
+        for r in range(len(self.tile.rows)):
+            row = [self._sums(lines, lines.element("%sums", self.kind, str(r * self.vectors + c))) for c in range(self.vectors)]
+            finish.row(lines, r, row, self.rest)
+        code.module.functions[f"{name}_end"] = _noinline(lines.function(f"{name}_end", ["ptr noalias %sums", *parameters], "internal "))
+        code.do(f"call void @{name}_end(ptr {sums}, {', '.join(parameters)})")
+
+    def _sums(self, code: Code, place: str) -> V:
+        return V(code, code.let(f"load {self.kind}, ptr {place}"), self.dtype, self.lanes)
 
     def _sum(self, loops: list[tuple[int, int, int]], a: str, b: str) -> None:
         """Add all products of these loops: short ones written out, the last one of others several steps a round."""
@@ -170,3 +194,7 @@ class _Body:
     def _vector(self, base: str, at: int, c: int, padded: bool | None = None) -> V:
         partial = c == self.vectors - 1 and not (self.tile.padded if padded is None else padded)
         return load(self.code, self.code.element(base, self.element, str(at)), self.dtype, self.lanes, self.rest if partial else 0)
+
+
+def _noinline(text: str) -> str:
+    return text.replace(") #0 {", ") #0 noinline {", 1)
