@@ -548,6 +548,15 @@ def attention(d, name):
     return [*[d.normal(*s) for s in shapes], *mask], {"scale": 0.7, "causal": causal}
 
 
+@case("lstm", "lstm_grad")
+def lstm(d, name):
+    steps, n, h = (d.int(1, 3) for _ in range(3))
+    w = d.normal(4 * h, h)
+    if name == "lstm":
+        return [d.normal(steps, n, 4 * h), d.normal(n, h), d.normal(n, h), w], {}
+    return [d.normal(steps, n, h), d.normal(n, h), d.normal(steps, n, h), d.floats(steps, n, 4 * h), d.normal(n, h), w], {}
+
+
 @case("product_sum")
 def product_sum(d, name):
     shape = d.shape(1, 3, least=1)

@@ -12,7 +12,7 @@ import flambeau.linalg
 import flambeau.nn
 from flambeau.base.errors import GradientError
 from flambeau.func import vjp, vmap
-from flambeau.primitives import attention, bind, conv, ctc, embedding, fft, linalg, normalize, resample, sort, window  # noqa: F401  all rows
+from flambeau.primitives import attention, bind, conv, ctc, embedding, fft, linalg, normalize, recurrent, resample, sort, window  # noqa: F401  all rows
 from flambeau.primitives.prim import table
 from tests.core.autograd.primitive_cases import CASES, Draw
 

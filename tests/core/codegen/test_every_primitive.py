@@ -11,7 +11,7 @@ pytest.importorskip("llvmlite")
 
 from flambeau.codegen.lower import Lowering
 from flambeau.graph.ir import Graph
-from flambeau.primitives import bind, conv, ctc, embedding, fft, linalg, normalize, resample, sort, window  # noqa: F401  all rows
+from flambeau.primitives import attention, bind, conv, ctc, embedding, fft, linalg, normalize, recurrent, resample, sort, window  # noqa: F401  all rows
 from flambeau.primitives.prim import lookup, table
 from tests.core.autograd.primitive_cases import CASES, Draw
 from tests.core.codegen.programs import compare

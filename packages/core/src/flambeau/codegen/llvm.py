@@ -77,6 +77,14 @@ def host(level: str | None = None) -> Target:
     return _target(level, triple, _PLAIN.get(level, _generic_cpu(triple)), "")
 
 
+def other(level: str, triple: str) -> Target:
+    """A machine of another kind, to write and assemble code for (not to run it): `other("neon", "aarch64-unknown-linux-gnu")`."""
+    binding = _binding()
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    return _target(level, triple, _PLAIN.get(level, _generic_cpu(triple)), "")
+
+
 def _level_of(found: Any, triple: str) -> str:
     if all(found.get(name) for name in ("avx512f", "avx512vl", "avx512bw", "avx512dq", "fma")):
         return "avx512"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.codegen import attention, checks, control, expr, gather, pick, random
+from flambeau.codegen import attention, checks, control, expr, gather, pick, random, recurrent
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
@@ -200,5 +200,6 @@ RULES.update(
     random=random.random,
     **gather.RULES,
     **attention.RULES,
+    **recurrent.RULES,
     matmul=_matmul,
 )

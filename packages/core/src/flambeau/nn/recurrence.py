@@ -9,7 +9,8 @@ from flambeau.nn import functional as F
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import add
 from flambeau.ops.shape import permute
-from flambeau.primitives.movement import cat, split
+from flambeau.primitives.movement import cat, flip, reshape, split
+from flambeau.primitives.recurrent import lstm
 
 Step = Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]
 
@@ -52,6 +53,17 @@ def gru_step(w_hh: Any, b_hh: Any) -> Step:
         return (n + (xz + hz).sigmoid() * (h - n),)
 
     return step
+
+
+def lstm_layer(gates: Any, w_hh: Any, steps: int, state: tuple[Any, ...], reverse: bool) -> tuple[Any, tuple[Any, ...]]:
+    """`run` of an LSTM whose sequences are equally long: one primitive."""
+    h, c = state
+    x = reshape(gates, shape=(steps, gates._a.shape[0] // steps, gates._a.shape[1]))
+    x = flip(x, axes=(0,)) if reverse else x
+    hs, c, _, _ = lstm(x, h, c, w_hh)
+    last = hs[steps - 1]
+    hs = flip(hs, axes=(0,)) if reverse else hs
+    return reshape(hs, shape=(gates._a.shape[0], hs._a.shape[2])), (last, c)
 
 
 def run(step: Step, gates: Any, sizes: list[int], state: tuple[Any, ...], reverse: bool) -> tuple[Any, tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.module import Module
 from flambeau.nn.parameter import Parameter, blank
-from flambeau.nn.recurrence import Step, gru_step, lstm_step, rnn_step, run
+from flambeau.nn.recurrence import Step, gru_step, lstm_layer, lstm_step, rnn_step, run
 from flambeau.nn.utils.rnn import PackedSequence
 from flambeau.ops.joining import cat, stack
 from flambeau.tensor.creation import zeros
@@ -152,13 +152,23 @@ class RNNBase(Module):
             for direction in range(self._directions):
                 k = layer * self._directions + direction
                 step, gates = self._step(k, x)
-                out, final = run(step, gates, sizes, tuple(s[k] for s in state), direction == 1)
+                first = tuple(s[k] for s in state)
+                if self._is_one_row(sizes, (gates, *first)):
+                    weight = getattr(self, self._all_weights[k][1])
+                    out, final = lstm_layer(gates, weight, len(sizes), first, direction == 1)
+                else:
+                    out, final = run(step, gates, sizes, first, direction == 1)
                 outputs.append(out)
                 last.append(final)
             x = outputs[0] if len(outputs) == 1 else cat(outputs, dim=1)
             if self.dropout and layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.training)
         return x, tuple(stack(s) for s in zip(*last, strict=True))
+
+    def _is_one_row(self, sizes: list[int], tensors: tuple[Any, ...]) -> bool:
+        """Whether a layer is one primitive: an LSTM without projection on sequences of one length, all of one dtype."""
+        same = sizes[0] == sizes[-1] > 0 and len({t._a.dtype for t in tensors}) == 1
+        return self.mode == "LSTM" and not self.proj_size and same
 
     def _step(self, k: int, x: Any) -> tuple[Step, Any]:
         """The step of layer and direction k, and the input's part of its gates for all time steps in one product."""
