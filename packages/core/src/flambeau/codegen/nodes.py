@@ -77,7 +77,6 @@ class Node:
     kind "reduce": `name` over `axes` of the single operand, in whose shape no axis has size 1; `shape` is the operand's.
     kind "matmul": a batched product of two operands.
     kind "pieces": copies of the operands into regions (`regions`: a layout for each) of one buffer.
-    kind "gather": reads of the first operand at indices (gather.py); what follows the indices are checks to wait for.
     kind "scatter": a copy of the first operand, in which the second is stored or combined at indices.
     kind "check": leaves the program if the first operand, a flag, is set; the second is the index that it is about (checks.py).
     kind "native": what has kernels of its own; `params["write"](node, target)` gives their steps.
