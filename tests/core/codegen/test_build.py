@@ -13,7 +13,7 @@ from flambeau.graph.capture import traced
 from flambeau.graph.interpret import interpret
 from flambeau.graph.ir import Graph, Scalar
 from flambeau.primitives.elementwise import add, exp, mul
-from flambeau.primitives.reduce import cumsum
+from flambeau.primitives.prim import lookup
 from tests.core.codegen.programs import BEST, LEVELS, build, captured, check, compare, llvm
 
 F = fb.nn.functional
@@ -99,7 +99,7 @@ SQUARE = np.arange(16, dtype="f4").reshape(4, 4) / 7
         (lambda x, y: (x @ y, y @ x), (SQUARE, SQUARE + 1), {0: 0, 1: 1}),
         (lambda x, y: (fb.cat([y[2:], x[:2]]), x + 1), (X, X * 3), {0: 0, 1: 1}),
         (lambda x, y: (x + y.sum(1), y * 2), (X[:, 0].copy(), X), {0: 0, 1: 1}),
-        (lambda x: (x.cumsum(0), x + x.cumsum(0)), (X,), {1: 0}),
+        (lambda x: (x.i0(), x + x.i0()), (X,), {1: 0}),
         (lambda x: (x, x), (X,), {0: 0}),
     ],
 )
@@ -117,16 +117,16 @@ def test_numbers_given_at_each_run() -> None:
     (scaled,) = graph.add(mul, (v, graph.scalars[0]), {}, like).outputs
     (moved,) = graph.add(add, (scaled, graph.scalars[1]), {}, like).outputs
     graph.results = list(graph.add(exp, (moved,), {}, like).outputs)
-    graph.results += graph.add(cumsum, (scaled,), {"axis": 0}, like).outputs  # and one without code
+    graph.results += graph.add(lookup("i0"), (scaled,), {}, like).outputs  # and one without code
     program = build(graph)
     for a, b in ((0.5, 2.0), (-1.5, 0.25)):
         got = program.run([X], [a, b])
         np.testing.assert_allclose(got[0], np.exp(X * np.float32(a) + np.float32(b)), rtol=1e-6)
-        np.testing.assert_allclose(got[1], (X * np.float32(a)).cumsum(0), rtol=1e-6)
+        np.testing.assert_allclose(got[1], np.i0(X * np.float32(a)), rtol=1e-6)
 
 
 def test_operations_without_code_run_between_native_segments() -> None:
-    program = check(lambda x: (x * 2).cumsum(0).tanh().sort(1)[0] + 1, X)
+    program = check(lambda x: (x * 2).i0().tanh().i0() + 1, X)
     assert not program.native
     assert len(program.segments) >= 4
 

@@ -99,10 +99,53 @@ def run_program(steps: list[Step], inputs: list[Any]) -> list[Any]:
             values.append(_reduced(x, n))
         elif kind == 2:
             values.append(_moved(x, y, n))
+        elif kind == 4:
+            values.append(_indexed(x, n))
+        elif kind == 5:
+            values.append(_in_place(x, y, n))
         else:
             z = x.reshape(x.shape[0], -1)
             values.append((z @ z.mT if n % 2 else z.mT @ z) / z.shape[n % 2])
     return values[len(inputs) :][-4:]
+
+
+def _indexed(x: Any, n: int) -> Any:
+    """Reads and writes by integers, of which some repeat and some are negative."""
+    a = _axis(x, n // 8)
+    size = x.shape[a]
+    i = (fb.arange(5) * (n % 7) + n) % size
+    low = i - size
+    ops: list[Callable[[], Any]] = [
+        lambda: x.index_select(a, i),
+        lambda: x.movedim(a, 0)[low],
+        lambda: x.gather(a, (x.detach() * 0).long() + n % size),
+        lambda: x.index_add(a, i, x.index_select(a, i) * 0.5),
+        lambda: x.index_copy(a, i[:1], x.index_select(a, i[-1:])),
+        lambda: x.scatter_add(a, (x * 0).long() + n % size, x / size),
+        lambda: x.cumsum(a) / size,
+        lambda: x.tril(n % 3 - 1) if x.ndim > 1 else x.cummax(0)[0],
+    ]
+    return ops[n % len(ops)]()
+
+
+def _in_place(x: Any, y: Any, n: int) -> Any:
+    """Writes into a copy of x through views of it."""
+    a = _axis(x, n // 8)
+    z = x.clone()
+    view = z.narrow(a, (n // 16) % x.shape[a], 1)
+    before = z.transpose(0, a)
+    writes: list[Callable[[], Any]] = [
+        lambda: view.mul_(2),
+        lambda: view.copy_(x.narrow(a, 0, 1)),
+        lambda: z.view(-1)[::2].add_(1),
+        lambda: before.tanh_(),
+        lambda: z.add_(y) if np.broadcast_shapes(z.shape, y.shape) == z.shape else z.neg_(),
+        lambda: z.diagonal().fill_(0.5) if z.ndim > 1 else z.zero_(),
+        lambda: z.flip(a).mul_(3),
+        lambda: before[0].sub_(before[-1]),
+    ]
+    writes[n % len(writes)]()
+    return before * 1 if n % 2 else z
 
 
 steps = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 9), st.integers(0, 255)), min_size=1, max_size=9)
@@ -118,3 +161,35 @@ def test_same_as_the_interpreter(level: str, steps: list[Step], shape: tuple[int
     arrays = [rng.standard_normal(s).astype("f8" if wide else "f4") for s in (shape, shape[-1:])]
     graph, inputs = captured(lambda *xs: run_program(steps, list(xs)), *arrays)
     compare(graph, inputs, level, 2e-4)
+
+
+more = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 9), st.integers(0, 255)), min_size=1, max_size=9)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(steps=more.filter(lambda steps: any(kind > 3 for kind, *_ in steps)), shape=shapes)
+def test_indices_and_writes_in_place(steps: list[Step], shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(steps))
+    arrays = [rng.standard_normal(s).astype("f4") for s in (shape, shape[-1:])]
+    graph, inputs = captured(lambda *xs: run_program(steps, list(xs)), *arrays)
+    compare(graph, inputs, LEVELS[0], 2e-4)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(steps=more, shape=shapes)
+def test_compiled_as_eagerly(steps: list[Step], shape: tuple[int, ...]) -> None:
+    """The same through `compile`, with an argument that is written to."""
+
+    def fn(x: Any, y: Any) -> list[Any]:
+        out = run_program(steps, [x * 1, y])
+        x.mul_(0.5)
+        return out
+
+    compiled = fb.compile(fn, fullgraph=True)
+    for k in range(3):
+        rng = np.random.default_rng(k)
+        arrays = [rng.standard_normal(s).astype("f4") for s in (shape, shape[-1:])]
+        given, own = [fb.tensor(a) for a in arrays], [fb.tensor(a) for a in arrays]
+        for got, want in zip([*compiled(*given), *given], [*fn(*own), *own], strict=True):
+            scale = float(np.abs(want.numpy()).max(initial=1.0))
+            np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-4 * scale)

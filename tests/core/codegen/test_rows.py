@@ -17,6 +17,7 @@ from flambeau.primitives.prim import lookup  # isort: skip
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.5, 1e-30, math.inf, -math.inf, math.nan, 7.0, -7.0, 2.0, 100.25]
 PARAMS: dict[str, dict[str, Any]] = {"clamp": {"lo": -1, "hi": 2}, "hardtanh": {"lo": -2, "hi": 2}}
 ROUGH = {"tanh", "sigmoid", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "erf", "erfc", "lgamma"}
+ROUGH |= {"logaddexp", "xlog1py"}
 ROUGH |= {"asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "hypot", "pow", "xlogy", "bce", "rsqrt"}
 NAMES = sorted(set(expr._table) - {"power", "copy", "where"})
 

@@ -6,7 +6,7 @@ NumPy arrays over the same memory). A graph whose operations all have code is on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.codegen import llvm
@@ -15,7 +15,7 @@ from flambeau.codegen.contract import write_contract
 from flambeau.codegen.driver import Block, Driver
 from flambeau.codegen.expr import DTYPES
 from flambeau.codegen.fuse import Group, fuse
-from flambeau.codegen.gather import write_gather, write_scatter
+from flambeau.codegen.gather import write_scatter
 from flambeau.codegen.kernel import form_of
 from flambeau.codegen.layout import Layout
 from flambeau.codegen.loops import Kernel
@@ -25,14 +25,12 @@ from flambeau.codegen.memory import Step, plan
 from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment
-from flambeau.codegen.random import write_random
 from flambeau.codegen.wide import write_group, writer_of
 from flambeau.graph.ir import Graph
 from flambeau.primitives.prim import lookup
 
 Work = list[Kernel] | Node  # kernels that may run side by side, a check, or a primitive that Python runs
 Steps = list[Work]
-_WRITERS: dict[str, Callable[[Node, llvm.Target], list[Kernel]]] = {"matmul": write_matmul, "gather": write_gather, "random": write_random}
 
 
 def build(graph: Graph, donated: Mapping[int, int] | None = None, target: llvm.Target | None = None) -> Program:
@@ -82,8 +80,8 @@ def _write(group: Group, outside: set[Buffer], target: llvm.Target) -> Steps:
     node = group.nodes[0]
     if node.kind in ("python", "check"):
         return [node]
-    if node.kind in _WRITERS:
-        return [_WRITERS[node.kind](node, target)]
+    if node.kind == "matmul":
+        return [write_matmul(node, target)]
     if node.kind == "native":
         return list(node.params["write"](node, target))
     if node.kind == "scatter":

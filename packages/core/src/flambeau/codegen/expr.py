@@ -206,6 +206,27 @@ def _bce(x: V, y: V) -> V:
 _table_of("f", xlogy=_xlogy, bce=_bce)
 
 
+def logaddexp(x: V, y: V) -> V:
+    """log(exp(x) + exp(y)): the larger, and what the smaller adds; infinities of one sign stay."""
+    gap = (x - y).call("fabs")
+    sum_ = _largest(x, y) + function("log1p", function("exp", -gap))
+    return x.equals(y).choose(x + math.log(2), sum_)
+
+
+def _fmod(x: V, y: V) -> V:
+    """The sign is the dividend's."""
+    return library("fmod")(x, y) if x.is_float else y.equals(0).choose(0, _integer_rest(x, y)[0])
+
+
+def _xlog1py(x: V, y: V) -> V:
+    product = x * function("log1p", y)
+    return (x.equals(0) & ~y.is_nan()).choose(0, product)
+
+
+_table_of("f", logaddexp=logaddexp, xlog1py=_xlog1py)
+_table["fmod"] = ("fiu", _fmod)
+
+
 # -- choosing and comparing ---------------------------------------------------------------------------------------------------------------
 def _largest(x: V, y: V) -> V:
     """NaN wins."""

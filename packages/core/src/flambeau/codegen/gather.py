@@ -77,7 +77,8 @@ def _indexable(indices: list[Any]) -> bool:
 def _read(low: Lowering, x: Access, walk: tuple[Indexed, list[Access], list[Access]], op: Op) -> Access:
     indexed, indices, tokens = walk
     v = op.outputs[0]
-    node = Node("gather", op.prim.name, (x, *indices, *tokens), indexed.shape, params={"walk": indexed})
+    params = {"walk": indexed, "write": _write_gather}
+    node = Node("native", op.prim.name, (x, *indices, *tokens), indexed.shape, params=params)
     return low.node(node, v.shape, v.dtype)
 
 
@@ -183,7 +184,7 @@ def _address(nest: Nest, walk: Indexed, table: Ints, indices: list[tuple[Buffer,
     return total
 
 
-def write_gather(node: Node, target: Target) -> list[Kernel]:
+def _write_gather(node: Node, target: Target) -> list[list[Kernel]]:
     """out[position] = table[address]."""
     walk: Indexed = node.params["walk"]
     count = len(walk.indices)
@@ -207,7 +208,7 @@ def write_gather(node: Node, target: Target) -> list[Kernel]:
                 nest.store(out, nest.plus(goal, k), nest.load(table.buffer, nest.plus(source, k), n))
         else:
             nest.store(out, goal, nest.load(table.buffer, source))
-    return nest.finish([out], shared=sizes[0] if shared else 0)
+    return [nest.finish([out], shared=sizes[0] if shared else 0)]
 
 
 def write_scatter(node: Node, target: Target) -> list[Kernel]:

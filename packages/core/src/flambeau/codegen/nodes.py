@@ -79,7 +79,6 @@ class Node:
     kind "contract": a contraction with which maps of its space, `shape`, can be fused; params["full"] is that space with axes of size 1.
     kind "steps": a computation with code of its own (contract.py names them): gradients of weights, pooling, transposed copies.
     kind "pieces": copies of the operands into regions (`regions`: a layout for each) of one buffer.
-    kind "gather": reads of the first operand at indices (gather.py); what follows the indices are checks to wait for.
     kind "scatter": a copy of the first operand, in which the second is stored or combined at indices.
     kind "check": leaves the program if the first operand, a flag, is set; the second is the index that it is about (checks.py).
     kind "native": what has kernels of its own; `params["write"](node, target)` gives their steps.

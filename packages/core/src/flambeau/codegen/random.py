@@ -191,7 +191,7 @@ def random(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) ->
         return None
     number = stream.draw(-(-prod(v.shape) // int(form.each)))
     reads = tuple(Access(b, low.whole(b).layout) for b in (stream.state, stream.offsets))
-    node = Node("random", "philox", reads, v.shape, params={"form": form, "number": number})
+    node = Node("native", "philox", reads, v.shape, params={"form": form, "number": number, "write": _write_random})
     return low.node(node, v.shape, v.dtype)
 
 
@@ -235,7 +235,7 @@ def _words(nest: Nest, seed: str, first: str, round_: str) -> V:
     return V(code, text, _U64, _WORDS)
 
 
-def write_random(node: Node, target: Target) -> list[Kernel]:
+def _write_random(node: Node, target: Target) -> list[list[Kernel]]:
     """Rounds of 16 words, then what is left of one."""
     form: Form = node.params["form"]
     out = node.outputs[0]
@@ -259,4 +259,4 @@ def write_random(node: Node, target: Target) -> list[Kernel]:
     at_number = {offsets: 8 * node.params["number"]}
     for kernel in kernels:
         kernel.offsets = [at_number.get(b, 0) for b in kernel.buffers]
-    return kernels
+    return [kernels]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.codegen import attention, checks, control, expr, gather, pick, random, recurrent
+from flambeau.codegen import attention, checks, control, expr, gather, order, pick, random, recurrent, scan
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
@@ -198,6 +198,8 @@ RULES.update(
     in_range=checks.in_range,
     **dict.fromkeys(("scan", "cond", "while_loop"), control.rule),
     random=random.random,
+    **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"), scan.scan),
+    **dict.fromkeys(("sort", "argsort", "topk", "kthvalue"), order.order),
     **gather.RULES,
     **attention.RULES,
     **recurrent.RULES,
