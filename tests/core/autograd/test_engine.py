@@ -358,3 +358,34 @@ def test_variable_is_every_tensor():
     assert isinstance(v, fb.Tensor) and isinstance(x, Variable) and not isinstance(3, Variable)
     v.data.add_(1)
     assert x.tolist() == [2.0, 2.0] and not x.requires_grad
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        fb.nn.InstanceNorm2d(2),
+        fb.nn.BatchNorm2d(2, affine=False),
+        fb.nn.LayerNorm((3, 3), elementwise_affine=False),
+        fb.nn.GroupNorm(2, 2, affine=False),
+        fb.nn.RMSNorm((3, 3), elementwise_affine=False),
+    ],
+)
+def test_a_norm_without_weights_may_be_changed_in_place(norm):
+    x = fb.randn(2, 2, 3, 3, dtype=fb.float64)
+    w = fb.randn(2, 2, 3, 3, dtype=fb.float64)
+    norm.double()
+    grads = []
+    for relu in (fb.nn.ReLU(inplace=True), fb.nn.ReLU()):
+        leaf = x.clone().requires_grad_()
+        (relu(norm(leaf)) * w).sum().backward()
+        grads.append(leaf.grad)
+    fb.testing.assert_close(*grads)
+
+
+def test_outputs_that_a_derivative_needs_are_guarded_where_there_are_several():
+    from flambeau.primitives.normalize import standardize
+
+    y, _, _ = standardize(fb.randn(4, requires_grad=True), axis=(0,), eps=1e-5, center=True)
+    y.mul_(2.0)
+    with pytest.raises(GradientError, match="modified by an inplace operation"):
+        y.sum().backward()

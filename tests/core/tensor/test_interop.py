@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import flambeau as fb
-from flambeau.base.errors import FlambeauError, GradientError, ShapeError
+from flambeau.base.errors import ArgumentError, FlambeauError, GradientError, ShapeError
 
 
 def test_numpy_shares_memory_both_ways():
@@ -165,3 +165,20 @@ def test_foreign_byte_order_and_objects_are_refused():
     for bad in ("text", [1, "a"], object(), [[1], [1, 2]], {"a": 1}, [None]):
         with pytest.raises(FlambeauError):
             fb.tensor(bad)
+
+
+def test_sizes_by_keyword():
+    for make in (fb.empty, fb.zeros, fb.ones, fb.rand, fb.randn):
+        assert make(size=(2, 3)).shape == (2, 3) and make(size=[2], dtype=fb.float64).dtype is fb.float64
+
+
+def test_frombuffer():
+    memory = bytearray(np.arange(6, dtype=np.float32).tobytes())
+    whole = fb.frombuffer(memory, dtype=fb.float32)
+    assert whole.tolist() == [0, 1, 2, 3, 4, 5] and fb.frombuffer(memory, dtype=fb.int32, count=2, offset=8).shape == (2,)
+    whole[0] = 9.0
+    assert np.frombuffer(memory, np.float32)[0] == 9
+    assert fb.frombuffer(memory, dtype=fb.float32, requires_grad=True).requires_grad
+    for wrong in ({"count": 7}, {"offset": 24}, {"offset": 3}, {"offset": -1}, {"count": 0}, {"count": -2}):
+        with pytest.raises(ArgumentError, match="elements of 4 bytes inside the buffer"):
+            fb.frombuffer(memory, dtype=fb.float32, **wrong)

@@ -106,7 +106,7 @@ from flambeau.tensor.creation import (
     zeros_like,
 )
 from flambeau.tensor.creation import range_ as range
-from flambeau.tensor.interop import from_dlpack
+from flambeau.tensor.interop import from_dlpack, frombuffer
 from flambeau.tensor.kinds import *
 from flambeau.tensor.printing import set_printoptions
 from flambeau.tensor.tensor import Size, Tensor

@@ -192,6 +192,16 @@ class MultiNode(PrimNode):
     __slots__ = ("outputs",)
     outputs: list[Any]  # (shape, dtype) of each
 
+    def unpack_out(self) -> Any:
+        """The outputs as they were."""
+        if type(self.out) is tuple:
+            arrays, storages, versions = self.out
+            now = tuple(st.version for st in storages)
+            if now != versions:
+                raise changed(self, self.rewrap(arrays), max(versions), max(now))
+            return self.rewrap(arrays)
+        return super().unpack_out()
+
     def apply(self, g: Any, needed: Any) -> Any:
         return super().apply(g if self.prim.partial else materialize(g, self.outputs), needed)
 
@@ -361,7 +371,10 @@ def record_pair(prim: Prim, x: Any, y: Any, out: Any) -> None:
 
 def _hang(node: Any, out: tuple[Any, ...], mask: int) -> None:
     node.outputs = [(o._a.shape, o._a.dtype) for o in out]
-    node.out = (tuple(o._a for o in out), None, 0) if mask & OUT else None
+    node.out = None
+    if mask & OUT:
+        storages = tuple(storage_of(o) for o in out)
+        node.out = (tuple(o._a for o in out), storages, tuple(st.version for st in storages))
     for index, o in enumerate(out):
         if o._a.dtype.kind not in "biu":
             o._node = Pick(node, index)

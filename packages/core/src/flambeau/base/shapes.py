@@ -128,6 +128,11 @@ def sizes_from(op: str, args: tuple[Any, ...]) -> Shape:
         raise ArgumentTypeError(explain(op, expected="sizes as ints", got=repr(args))) from None
 
 
+def given(sizes: tuple[Any, ...], size: Any) -> tuple[Any, ...]:
+    """The sizes of `f(2, 3)`, `f((2, 3))` or `f(size=(2, 3))`."""
+    return sizes if size is None else (size,)
+
+
 def pair(value: Any, n: int, op: str, name: str) -> tuple[int, ...]:
     """An int repeated n times, or a sequence of n ints (a sequence of one is repeated too)."""
     if isinstance(value, (tuple, list)):

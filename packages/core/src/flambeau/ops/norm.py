@@ -12,6 +12,7 @@ from flambeau.ops.casting import casting
 from flambeau.ops.pointwise import add_op, clamp, div_op, into, mul_op, pow_op, rsqrt, sub_op
 from flambeau.ops.promotion import to_dtype
 from flambeau.ops.reduction import vector_norm
+from flambeau.primitives.elementwise import copy
 from flambeau.primitives.movement import reshape
 from flambeau.primitives.normalize import scale_shift, standardize
 from flambeau.primitives.reduce import sum_
@@ -27,6 +28,8 @@ def _floating(op: str, x: Tensor) -> Tensor:
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]) -> Tensor:
     """y * weight + bias, both laid out as `shape`, in y's dtype."""
+    if weight is None and bias is None:  # the derivative keeps y, which the caller may change in place, as in PyTorch
+        return y if y._node is None else copy(y)
     w, b = (None if t is None else _laid(to_dtype(t, y.dtype), shape) for t in (weight, bias))
     if w is not None and b is not None:
         return scale_shift(y, w, b)

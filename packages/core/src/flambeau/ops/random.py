@@ -11,7 +11,7 @@ import numpy as np
 
 from flambeau.base import dtypes
 from flambeau.base.errors import ArgumentError, DtypeError, explain
-from flambeau.base.shapes import sizes_from
+from flambeau.base.shapes import given, sizes_from
 from flambeau.device.base import device as Device
 from flambeau.device.base import executors
 from flambeau.primitives import generator as streams
@@ -111,7 +111,8 @@ def _where(value: Any) -> Any:
 
 def _continuous(name: str, op: str, doc: str) -> Any:
     def make(
-        *size: Any,
+        *sizes: Any,
+        size: Any = None,
         generator: Any = None,
         out: Any = None,
         dtype: Any = None,
@@ -120,9 +121,9 @@ def _continuous(name: str, op: str, doc: str) -> Any:
         layout: Any = None,
         pin_memory: bool = False,
     ) -> Tensor:
-        if generator is None and size and isinstance(size[-1], streams.Generator):
-            generator, size = size[-1], size[:-1]
-        shape = sizes_from(op, size)
+        if generator is None and sizes and isinstance(sizes[-1], streams.Generator):
+            generator, sizes = sizes[-1], sizes[:-1]
+        shape = sizes_from(op, given(sizes, size))
         if min(shape, default=0) < 0:
             raise ArgumentError(explain(op, expected="sizes that are not negative", got=str(shape)))
         d = _float(dtype, op)

@@ -9,7 +9,7 @@ import numpy as np
 from flambeau.base import dtypes
 from flambeau.base.dtypes import dtype as DType
 from flambeau.base.errors import ArgumentTypeError, DeviceError, DtypeError, ShapeError, explain
-from flambeau.base.shapes import sizes_from
+from flambeau.base.shapes import given, sizes_from
 from flambeau.device.base import backend, default_device, device, executors
 from flambeau.primitives import source as rows
 from flambeau.primitives.source import source
@@ -179,7 +179,8 @@ def _check_layout(op: str, layout: Any, out: Any) -> None:
 
 
 def empty(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -189,12 +190,15 @@ def empty(
 ) -> Tensor:
     """A tensor of uninitialised values."""
     _check_layout("empty", layout, None)
-    return _finish(source(rows.empty, _where(device), shape=_sized(size, "empty"), dtype=_type(dtype, "empty")), requires_grad)
+    return _finish(
+        source(rows.empty, _where(device), shape=_sized(given(sizes, size), "empty"), dtype=_type(dtype, "empty")), requires_grad
+    )
 
 
 def _constant(op: str, value: Any) -> Any:
     def make(
-        *size: Any,
+        *sizes: Any,
+        size: Any = None,
         out: Any = None,
         dtype: Any = None,
         device: Any = None,
@@ -203,9 +207,7 @@ def _constant(op: str, value: Any) -> Any:
         pin_memory: bool = False,
     ) -> Tensor:
         _check_layout(op, layout, out)
-        if "size" in () or (not size and out is None):
-            size = ((),)
-        made = source(rows.full, _where(device), shape=_sized(size, op), value=value, dtype=_type(dtype, op))
+        made = source(rows.full, _where(device), shape=_sized(given(sizes, size), op), value=value, dtype=_type(dtype, op))
         if out is not None:
             return out.resize_(made.shape).copy_(made)
         return _finish(made, requires_grad)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.base.errors import DeviceError, DtypeError, GradientError, explain
+from flambeau.base.dtypes import as_dtype
+from flambeau.base.errors import ArgumentError, DeviceError, DtypeError, GradientError, explain
 from flambeau.tensor.creation import as_tensor
 from flambeau.tensor.tensor import Tensor, wrap
 
@@ -43,6 +44,26 @@ def _plain(x: Tensor) -> Any:
     if x.is_meta:
         raise DeviceError(explain("export", expected="a tensor with data", got="a tensor on device 'meta'"))
     return x._a
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A one-dimensional tensor on the memory of an object with the buffer protocol (bytes, bytearray, memoryview, mmap, array).
+
+    `count` elements are taken (-1: all that are left) from byte `offset` on. Raises ArgumentError where they do not fit. Writing to the
+    tensor writes to the buffer, if that may be written.
+
+    >>> import flambeau as fb
+    >>> fb.frombuffer(bytearray(b"abc"), dtype=fb.uint8, offset=1)
+    tensor([98, 99], dtype=uint8)
+    """
+    wanted = as_dtype(dtype, "frombuffer").numpy
+    size = memoryview(buffer).nbytes
+    left = size - offset
+    if offset < 0 or left <= 0 or count == 0 or count < -1 or (count < 0 and left % wanted.itemsize) or count * wanted.itemsize > left:
+        got = f"count={count}, offset={offset} of {size} bytes"
+        raise ArgumentError(explain("frombuffer", expected=f"elements of {wanted.itemsize} bytes inside the buffer", got=got))
+    made = as_tensor(np.frombuffer(buffer, wanted, count, offset))
+    return made.requires_grad_() if requires_grad else made
 
 
 def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
