@@ -75,6 +75,15 @@ FAMILIES = (
     ),
 )
 
+RECIPES = {
+    "digits": "A small convolutional net learns the optical digits.",
+    "digits-ddpm": "A diffusion model learns to draw digits.",
+    "digits-gan": "A conditional GAN learns to draw digits.",
+    "digits-vae": "A variational autoencoder learns codes of digits.",
+    "shapes-detection": "A small RetinaNet finds the shapes in made pictures.",
+    "shapes-segmentation": "A small U-Net finds the class of each pixel of made pictures.",
+}
+
 
 def builders() -> tuple[str, ...]:
     """The names of all models."""
@@ -90,4 +99,6 @@ def flambeau_register(registry: Register) -> None:
     registry.dataset(
         "optical_digits", "flambeau_vision.datasets.optical_digits:OpticalDigits", summary="1,797 handwritten digits of 8x8 pixels."
     )
-    registry.recipe("digits", "flambeau_vision.recipes.digits:recipe", summary="A small convolutional net learns the optical digits.")
+    registry.dataset("shapes", "flambeau_vision.datasets.shapes:Shapes", summary="Made pictures of circles, squares and triangles.")
+    for name, summary in RECIPES.items():
+        registry.recipe(name, f"flambeau_vision.recipes.{name.replace('-', '_')}:recipe", summary=summary)

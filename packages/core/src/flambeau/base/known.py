@@ -7,7 +7,7 @@ from __future__ import annotations
 
 PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "flambeau-vision": {
-        "datasets": ("optical_digits",),
+        "datasets": ("optical_digits", "shapes"),
         "models": tuple(
             (
                 "alexnet convnext_base convnext_large convnext_small convnext_tiny deeplabv3_mobilenet_v3_large "
@@ -22,7 +22,7 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
                 "wide_resnet101_2 wide_resnet50_2"
             ).split()
         ),
-        "recipes": ("digits",),
+        "recipes": tuple("digits digits-ddpm digits-gan digits-vae shapes-detection shapes-segmentation".split()),
     },
     "flambeau-audio": {},
     "flambeau-text": {},

@@ -12,7 +12,7 @@ from typing import Any
 
 # Files that are called like what they define: imported here, or the module would hide it.
 from flambeau_vision.models.alexnet import AlexNet, alexnet
-from flambeau_vision.models.digits_cnn import DigitsCNN, digits_cnn
+from flambeau_vision.models.digits_cnn import DigitsCNN, DigitsCNN_Weights, digits_cnn
 from flambeau_vision.models.features import create_feature_extractor
 from flambeau_vision.models.weights import WeightsEnum, get_model, get_model_weights, get_weight, list_models
 from flambeau_vision.registry import FAMILIES
@@ -20,6 +20,7 @@ from flambeau_vision.registry import FAMILIES
 __all__ = [
     "AlexNet",
     "DigitsCNN",
+    "DigitsCNN_Weights",
     "WeightsEnum",
     "alexnet",
     "create_feature_extractor",

@@ -177,6 +177,8 @@ def get_model_weights(name: str | Callable[..., Any]) -> Any:
 
     model = name if isinstance(name, str) else name.__name__
     wanted = f"{model}_weights".replace("_", "").lower()
+    if model == "digits_cnn":
+        return models.DigitsCNN_Weights
     for candidate in _table():
         if candidate.replace("_", "").lower() == wanted:
             return getattr(models, candidate)

@@ -83,3 +83,27 @@ class SemanticSegmentation(_Preset):
     def __call__(self, image: Any) -> Any:
         image = _resized(image, self.resize_size, self.interpolation, self.antialias)
         return F.normalize(_floats(image), self.mean, self.std)
+
+
+class SmallDigit(_Preset):
+    """One grey digit of 8x8 pixels, 0..1, ink is 1: (..., 1, 8, 8), by averaging.
+
+    Args:
+        dark_ink: whether ink is darker than paper, as in photographs and scans. None decides by the border, which is paper.
+    """
+
+    def __init__(self, *, dark_ink: bool | None = None) -> None:
+        self.dark_ink = dark_ink
+
+    def __call__(self, image: Any) -> Any:
+        if hasattr(image, "getbands"):
+            image = F.pil_to_tensor(image.convert("L"))
+        x = F.to_dtype(image.as_subclass(Tensor), flambeau.float32, scale=True)
+        x = F.rgb_to_grayscale(x) if x.shape[-3] == 3 else x
+        border = flambeau.cat([x[..., 0, :], x[..., -1, :], x[..., :, 0], x[..., :, -1]], -1)
+        if self.dark_ink or (self.dark_ink is None and float(border.mean()) > 0.5):
+            x = 1.0 - x
+        if tuple(x.shape[-2:]) == (8, 8):
+            return x
+        flat = x.reshape(-1, 1, *x.shape[-2:])
+        return flambeau.nn.functional.interpolate(flat, size=(8, 8), mode="area").reshape(*x.shape[:-2], 8, 8)
