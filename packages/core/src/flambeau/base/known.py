@@ -25,7 +25,10 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         "recipes": ("digits",),
     },
     "flambeau-audio": {},
-    "flambeau-text": {},
+    "flambeau-text": {
+        "models": ("bart", "bert", "distilbert", "gpt2", "llama", "marian", "mistral", "qwen2", "roberta", "t5", "transformer"),
+        "recipes": ("char-gpt", "reverse-translate", "sentiment"),
+    },
     "flambeau-rl": {"agents": ("ppo",), "recipes": ("cartpole",)},
 }
 

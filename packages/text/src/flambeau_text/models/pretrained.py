@@ -80,6 +80,12 @@ class PretrainedModel(nn.Module):
         """How many numbers the model learns; tied ones count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def generate(self, input_ids: Any, attention_mask: Any = None, **settings: Any) -> Any:
+        """Continue texts with a language head: `flambeau_text.generation.generate(self, ...)`."""
+        from flambeau_text.generation import generate  # which imports models
+
+        return generate(self, input_ids, attention_mask, **settings)
+
     # -- files --------------------------------------------------------------------------------------------------------------------------
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], config: Config | None = None, **options: Any) -> Any:
@@ -98,6 +104,7 @@ class PretrainedModel(nn.Module):
             config = cls.config_class(**{**made.to_dict(), **_without_labels(options), **options}) if options else made
         model = cls(config)
         model.load_weights(read_weights(folder), str(folder))
+        model.generation_config = _generation_config(folder)
         return model.eval()
 
     def load_weights(self, state: dict[str, Any], source: str = "state") -> None:
@@ -151,6 +158,12 @@ class PretrainedModel(nn.Module):
         dropped = set(self.tied) if self.config.tie_word_embeddings else set()
         kept = {name: value.contiguous() for name, value in state.items() if name not in dropped}
         save_sharded(kept, folder, max_shard_size=max_shard_size, metadata={"format": "pt"})
+
+
+def _generation_config(folder: str | os.PathLike[str]) -> Any:
+    from flambeau_text.generation.settings import GenerationConfig
+
+    return GenerationConfig.from_pretrained(folder)
 
 
 def _without_labels(options: dict[str, Any]) -> dict[str, Any]:
