@@ -50,8 +50,8 @@ class Pipeline:
         """The batch for texts, padded and cut to what the model takes."""
         limit = self.tokenizer.max_length or getattr(self.model.config, "max_position_embeddings", None)
         cut = {"truncation": True, "max_length": limit} if limit is not None else {}
-        pad = len(texts) > 1
-        return self.tokenizer(texts, padding=pad, return_tensors="fb", **{**cut, **options}).to(next(self.model.parameters()).device)
+        settings = {"padding": len(texts) > 1, "return_tensors": "fb", **cut, **options}
+        return self.tokenizer(texts, **settings).to(next(self.model.parameters()).device)
 
     def scores(self, batch: Any, name: str = "logits") -> Any:
         """One of the model's outputs as an array."""
@@ -92,7 +92,7 @@ class Tag(Pipeline):
                 continue
             prefix, _, kind = self.model.config.id2label[int(row.argmax())].rpartition("-")
             score = float(row.max())
-            joins = kinds and kinds[-1] == kind and prefix != "B"
+            joins = bool(kinds) and kinds[-1] == kind and prefix != "B"
             kinds.append(kind)
             if kind == "O":
                 continue
@@ -189,7 +189,7 @@ def _spans(starts: Any, ends: Any, longest: int, count: int) -> list[tuple[float
 
 
 class Generate(Pipeline):
-    """Continues a text: the prompt with what follows it. Options are those of `generate`; `return_full_text=False` leaves the prompt out."""
+    """Continues a text: the prompt and what follows. Options are those of `generate`; `return_full_text=False` leaves the prompt out."""
 
     task = "causal-lm"
 

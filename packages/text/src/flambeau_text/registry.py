@@ -8,11 +8,24 @@ from flambeau.plugins import Register, hookimpl
 @hookimpl
 def flambeau_register(registry: Register) -> None:
     """Datasets, models and recipes."""
+    for name, target, summary in DATASETS:
+        registry.dataset(name, f"flambeau_text.datasets.{target}", summary=summary)
     for name, target, summary in MODELS:
         registry.model(name, f"flambeau_text.models.{target}", summary=summary)
     for name, target, summary in RECIPES:
         registry.recipe(name, f"flambeau_text.recipes.{target}", summary=summary)
 
+
+DATASETS = (
+    ("ag_news", "ag_news:AGNews", "News items of four kinds."),
+    ("conll2000", "conll:CoNLL2000", "Words with parts of speech and chunks."),
+    ("conll2003", "conll:CoNLL2003", "Words with the names of people, places and organisations."),
+    ("imdb", "imdb:IMDB", "Reviews of films, good and bad."),
+    ("multi30k", "multi30k:Multi30k", "Sentences in two languages."),
+    ("squad", "squad:SQuAD", "Questions whose answers are parts of a text."),
+    ("sst2", "sst2:SST2", "Sentences of film reviews, good and bad."),
+    ("wikitext", "wikitext:WikiText", "Articles of Wikipedia, for language models."),
+)
 
 MODELS = (
     ("gpt2", "gpt2:GPT2LMHeadModel", "GPT-2, a decoder."),

@@ -26,6 +26,7 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "flambeau-audio": {},
     "flambeau-text": {
+        "datasets": ("ag_news", "conll2000", "conll2003", "imdb", "multi30k", "squad", "sst2", "wikitext"),
         "models": ("bart", "bert", "distilbert", "gpt2", "llama", "marian", "mistral", "qwen2", "roberta", "t5", "transformer"),
         "recipes": ("char-gpt", "reverse-translate", "sentiment"),
     },

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import flambeau
+from flambeau.base.errors import ArgumentError, explain
 from flambeau_text.models.cache import Cache, StaticCache
 
 Array = np.ndarray[Any, Any]
@@ -70,6 +71,10 @@ class _StaticStep:
     def __init__(self, model: Any, batch: int, max_length: int) -> None:
         self.model = model
         config = model.config
+        limit = config.max_position_embeddings if getattr(model, "bounded", False) else max_length
+        if max_length > limit:
+            got = f"room for {max_length}"
+            raise ArgumentError(explain("generate", expected=f"at most {limit} tokens, for which the model has positions", got=got))
         heads = getattr(config, "decoder_attention_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // heads
         heads = getattr(config, "num_key_value_heads", None) or heads

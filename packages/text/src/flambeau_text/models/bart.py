@@ -157,6 +157,7 @@ class BartModel(PretrainedModel):
 
     config_class: ClassVar[type[Config]] = BartConfig
     base_model_prefix = "model"
+    bounded = True
     stack_class: ClassVar[type[BartStack]] = BartStack
     tied = {"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight"}
 
@@ -203,6 +204,7 @@ class BartForConditionalGeneration(PretrainedModel):
 
     config_class: ClassVar[type[Config]] = BartConfig
     base_model_prefix = "model"
+    bounded = True
     base_class: ClassVar[type[BartModel]] = BartModel
     tied = {
         "lm_head.weight": "model.shared.weight",
@@ -246,6 +248,7 @@ class BartForSequenceClassification(PretrainedModel):
 
     config_class = BartConfig
     base_model_prefix = "model"
+    bounded = True
     tied = {"model.encoder.embed_tokens.weight": "model.shared.weight", "model.decoder.embed_tokens.weight": "model.shared.weight"}
 
     def __init__(self, config: BartConfig) -> None:

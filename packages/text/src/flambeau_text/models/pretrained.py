@@ -25,6 +25,7 @@ class PretrainedModel(nn.Module):
         config_class: the family's configuration.
         base_model_prefix: the attribute that holds the model without a head; "" where the model is that itself.
         tied: {name: name of the tensor that it shares}, where the configuration ties them.
+        bounded: whether there are no more positions than `config.max_position_embeddings`.
         computed: endings of names that files need not have, because the model computes those tensors.
     """
 
@@ -32,6 +33,7 @@ class PretrainedModel(nn.Module):
     base_model_prefix: ClassVar[str] = ""
     tied: ClassVar[dict[str, str]] = {}
     computed: ClassVar[tuple[str, ...]] = ()
+    bounded: ClassVar[bool] = False
 
     def __init__(self, config: Any) -> None:
         super().__init__()
