@@ -87,7 +87,7 @@ class Search:
     ...     def embed(self, texts):
     ...         return np.array([[len(text), 1.0] for text in texts], np.float32)
     >>> Search(Lengths(), ["a", "bbb", "cccccc"])("dddd", k=1)
-    [('cccccc', 0.998...)]
+    [('bbb', 0.997...)]
     """
 
     def __init__(self, embedder: Any, texts: Sequence[str]) -> None:

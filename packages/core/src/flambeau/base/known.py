@@ -25,7 +25,11 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         "recipes": tuple("digits digits-ddpm digits-gan digits-vae shapes-detection shapes-segmentation".split()),
     },
     "flambeau-audio": {},
-    "flambeau-text": {},
+    "flambeau-text": {
+        "datasets": ("ag_news", "conll2000", "conll2003", "imdb", "multi30k", "squad", "sst2", "wikitext"),
+        "models": ("bart", "bert", "distilbert", "gpt2", "llama", "marian", "mistral", "qwen2", "roberta", "t5", "transformer"),
+        "recipes": ("char-gpt", "reverse-translate", "sentiment"),
+    },
     "flambeau-rl": {"agents": ("ppo",), "recipes": ("cartpole",)},
 }
 

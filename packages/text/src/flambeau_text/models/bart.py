@@ -157,6 +157,7 @@ class BartModel(PretrainedModel):
 
     config_class: ClassVar[type[Config]] = BartConfig
     base_model_prefix = "model"
+    bounded = True
     stack_class: ClassVar[type[BartStack]] = BartStack
     tied = {"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight"}
 
@@ -203,6 +204,7 @@ class BartForConditionalGeneration(PretrainedModel):
 
     config_class: ClassVar[type[Config]] = BartConfig
     base_model_prefix = "model"
+    bounded = True
     base_class: ClassVar[type[BartModel]] = BartModel
     tied = {
         "lm_head.weight": "model.shared.weight",
@@ -218,10 +220,10 @@ class BartForConditionalGeneration(PretrainedModel):
         nn.init.normal_(self.lm_head.weight, 0.0, config.init_std)
         self.tie_weights()
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
         if labels is not None and inputs.get("decoder_input_ids") is None:
             inputs["decoder_input_ids"] = shift_right(labels, self.config)
-        out = self.model(input_ids, **inputs)
+        out = self.model(input_ids, attention_mask, **inputs)
         logits = self.lm_head(out.last_hidden_state) + self.final_logits_bias
         loss = None if labels is None else token_loss(logits, labels)
         rest = {name: value for name, value in out.items() if name != "last_hidden_state"}
@@ -246,6 +248,7 @@ class BartForSequenceClassification(PretrainedModel):
 
     config_class = BartConfig
     base_model_prefix = "model"
+    bounded = True
     tied = {"model.encoder.embed_tokens.weight": "model.shared.weight", "model.decoder.embed_tokens.weight": "model.shared.weight"}
 
     def __init__(self, config: BartConfig) -> None:

@@ -25,9 +25,9 @@ class EncoderHead(PretrainedModel):
         super().__init__(config)
         setattr(self, self.base_model_prefix, self.base_class(config, add_pooling_layer=self.pooled))
 
-    def encode(self, input_ids: Any, inputs: dict[str, Any]) -> ModelOutput:
+    def encode(self, input_ids: Any, attention_mask: Any, inputs: dict[str, Any]) -> ModelOutput:
         """The base model's output."""
-        return getattr(self, self.base_model_prefix)(input_ids, **inputs)
+        return getattr(self, self.base_model_prefix)(input_ids, attention_mask, **inputs)
 
 
 def head_output(base: ModelOutput, loss: Any, **fields: Any) -> ModelOutput:
@@ -44,8 +44,8 @@ class TokenClassificationHead(EncoderHead):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
-        base = self.encode(input_ids, inputs)
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
+        base = self.encode(input_ids, attention_mask, inputs)
         logits = self.classifier(self.dropout(base.last_hidden_state))
         return head_output(base, None if labels is None else token_loss(logits, labels), logits=logits)
 
@@ -58,8 +58,16 @@ class QuestionAnsweringHead(EncoderHead):
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
         self.post_init()
 
-    def forward(self, input_ids: Any = None, *, start_positions: Any = None, end_positions: Any = None, **inputs: Any) -> ModelOutput:
-        base = self.encode(input_ids, inputs)
+    def forward(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        *,
+        start_positions: Any = None,
+        end_positions: Any = None,
+        **inputs: Any,
+    ) -> ModelOutput:
+        base = self.encode(input_ids, attention_mask, inputs)
         logits = self.qa_outputs(base.last_hidden_state)
         starts, ends = logits[..., 0], logits[..., 1]
         known = start_positions is not None and end_positions is not None
@@ -74,8 +82,8 @@ class SequenceClassificationHead(EncoderHead):
         """The scores from the base model's output."""
         raise NotImplementedError
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
-        base = self.encode(input_ids, inputs)
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
+        base = self.encode(input_ids, attention_mask, inputs)
         logits = self.score(base)
         return head_output(base, None if labels is None else classification_loss(logits, labels, self.config), logits=logits)
 
@@ -87,8 +95,8 @@ class MaskedLMHead(EncoderHead):
         """The scores from the last states."""
         raise NotImplementedError
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
-        base = self.encode(input_ids, inputs)
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
+        base = self.encode(input_ids, attention_mask, inputs)
         logits = self.score(base.last_hidden_state)
         return head_output(base, None if labels is None else token_loss(logits, labels), logits=logits)
 

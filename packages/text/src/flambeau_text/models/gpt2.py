@@ -104,6 +104,7 @@ class GPT2Model(PretrainedModel):
 
     config_class = GPT2Config
     base_model_prefix = "transformer"
+    bounded = True
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__(config)
@@ -174,6 +175,7 @@ class GPT2LMHeadModel(PretrainedModel):
 
     config_class = GPT2Config
     base_model_prefix = "transformer"
+    bounded = True
     tied = {"lm_head.weight": "transformer.wte.weight"}
 
     def __init__(self, config: GPT2Config) -> None:
@@ -201,6 +203,7 @@ class GPT2ForSequenceClassification(PretrainedModel):
 
     config_class = GPT2Config
     base_model_prefix = "transformer"
+    bounded = True
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__(config)

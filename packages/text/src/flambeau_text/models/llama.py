@@ -176,8 +176,8 @@ class LlamaForCausalLM(PretrainedModel):
         nn.init.normal_(self.lm_head.weight, 0.0, config.initializer_range)
         self.tie_weights()
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
-        out = self.model(input_ids, **inputs)
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
+        out = self.model(input_ids, attention_mask, **inputs)
         logits = self.lm_head(out.last_hidden_state)
         loss = None if labels is None else causal_loss(logits, labels)
         return ModelOutput(
@@ -202,8 +202,8 @@ class LlamaForSequenceClassification(PretrainedModel):
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
         nn.init.normal_(self.score.weight, 0.0, config.initializer_range)
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
-        out = self.model(input_ids, **inputs)
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:
+        out = self.model(input_ids, attention_mask, **inputs)
         logits = self.score(last_tokens(input_ids, out.last_hidden_state, self.config.pad_token_id))
         loss = None if labels is None else classification_loss(logits, labels, self.config)
         return ModelOutput(loss=loss, logits=logits, hidden_states=out.hidden_states, attentions=out.attentions)

@@ -25,6 +25,7 @@ class PretrainedModel(nn.Module):
         config_class: the family's configuration.
         base_model_prefix: the attribute that holds the model without a head; "" where the model is that itself.
         tied: {name: name of the tensor that it shares}, where the configuration ties them.
+        bounded: whether there are no more positions than `config.max_position_embeddings`.
         computed: endings of names that files need not have, because the model computes those tensors.
     """
 
@@ -32,6 +33,7 @@ class PretrainedModel(nn.Module):
     base_model_prefix: ClassVar[str] = ""
     tied: ClassVar[dict[str, str]] = {}
     computed: ClassVar[tuple[str, ...]] = ()
+    bounded: ClassVar[bool] = False
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -80,6 +82,12 @@ class PretrainedModel(nn.Module):
         """How many numbers the model learns; tied ones count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def generate(self, input_ids: Any, attention_mask: Any = None, **settings: Any) -> Any:
+        """Continue texts with a language head: `flambeau_text.generation.generate(self, ...)`."""
+        from flambeau_text.generation import generate  # which imports models
+
+        return generate(self, input_ids, attention_mask, **settings)
+
     # -- files --------------------------------------------------------------------------------------------------------------------------
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], config: Config | None = None, **options: Any) -> Any:
@@ -98,6 +106,7 @@ class PretrainedModel(nn.Module):
             config = cls.config_class(**{**made.to_dict(), **_without_labels(options), **options}) if options else made
         model = cls(config)
         model.load_weights(read_weights(folder), str(folder))
+        model.generation_config = _generation_config(folder)
         return model.eval()
 
     def load_weights(self, state: dict[str, Any], source: str = "state") -> None:
@@ -151,6 +160,12 @@ class PretrainedModel(nn.Module):
         dropped = set(self.tied) if self.config.tie_word_embeddings else set()
         kept = {name: value.contiguous() for name, value in state.items() if name not in dropped}
         save_sharded(kept, folder, max_shard_size=max_shard_size, metadata={"format": "pt"})
+
+
+def _generation_config(folder: str | os.PathLike[str]) -> Any:
+    from flambeau_text.generation.settings import GenerationConfig
+
+    return GenerationConfig.from_pretrained(folder)
 
 
 def _without_labels(options: dict[str, Any]) -> dict[str, Any]:

@@ -311,10 +311,10 @@ class T5ForConditionalGeneration(T5Model):
         if "lm_head" in self._modules:
             super().tie_weights()
 
-    def forward(self, input_ids: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:  # type: ignore[override]
+    def forward(self, input_ids: Any = None, attention_mask: Any = None, *, labels: Any = None, **inputs: Any) -> ModelOutput:  # type: ignore[override]
         if labels is not None and inputs.get("decoder_input_ids") is None:
             inputs["decoder_input_ids"] = shift_right(labels, self.config)
-        out = super().forward(input_ids, **inputs)
+        out = super().forward(input_ids, attention_mask, **inputs)
         hidden = out.last_hidden_state
         if self.config.scale_decoder_outputs:
             hidden = hidden * self.config.d_model**-0.5

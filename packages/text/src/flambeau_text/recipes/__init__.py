@@ -1,0 +1,1 @@
+"""Recipes that run offline: `flambeau fit char-gpt`, `reverse-translate`, `sentiment`."""
