@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from flambeau.base.lazy import lazy_attributes as _lazy_attributes
 from flambeau_audio.__about__ import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from flambeau_audio.io import AudioInfo, blocks, info, load, save
+
+__all__ = ["AudioInfo", "__version__", "blocks", "functional", "info", "load", "save", "transforms"]
+
+__getattr__, __dir__ = _lazy_attributes(
+    globals(),
+    {"functional", "transforms"},
+    attributes={name: f"flambeau_audio.io:{name}" for name in ("AudioInfo", "blocks", "info", "load", "save")},
+)
