@@ -46,7 +46,11 @@ optimizer = optim.Adam(q_network.parameters(), lr=2.5e-3, **({"eps": 0.01 / 32} 
 target_network.load_state_dict(q_network.state_dict())
 states = np.random.normal(size=(500, 4)).astype(np.float32)
 moved = (states + np.random.normal(scale=0.1, size=(500, 4))).astype(np.float32)
-actions, rewards, dones = np.random.randint(0, 2, (500, 1)), np.random.normal(size=(500, 1)).astype(np.float32), np.random.rand(500, 1) < 0.05
+actions, rewards, dones = (
+    np.random.randint(0, 2, (500, 1)),
+    np.random.normal(size=(500, 1)).astype(np.float32),
+    np.random.rand(500, 1) < 0.05,
+)
 for global_step in range(50):
     if random.random() < 0.1:
         action = random.randint(0, 1)

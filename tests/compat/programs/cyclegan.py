@@ -19,7 +19,13 @@ class ResidualBlock(nn.Module):
     def __init__(self, n):
         super().__init__()
         self.block = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(n, n, 3), nn.InstanceNorm2d(n), nn.ReLU(inplace=True), nn.ReflectionPad2d(1), nn.Conv2d(n, n, 3), nn.InstanceNorm2d(n)
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(n, n, 3),
+            nn.InstanceNorm2d(n),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(n, n, 3),
+            nn.InstanceNorm2d(n),
         )
 
     def forward(self, x):
@@ -30,10 +36,21 @@ class GeneratorResNet(nn.Module):
     def __init__(self, channels=2, n=6):
         super().__init__()
         self.model = nn.Sequential(
-            nn.ReflectionPad2d(channels), nn.Conv2d(channels, n, 2 * channels + 1), nn.InstanceNorm2d(n), nn.ReLU(inplace=True),
-            nn.Conv2d(n, 2 * n, 3, stride=2, padding=1), nn.InstanceNorm2d(2 * n), nn.ReLU(inplace=True), ResidualBlock(2 * n),
-            nn.Upsample(scale_factor=2), nn.Conv2d(2 * n, n, 3, stride=1, padding=1), nn.InstanceNorm2d(n), nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(channels), nn.Conv2d(n, channels, 2 * channels + 1), nn.Tanh(),
+            nn.ReflectionPad2d(channels),
+            nn.Conv2d(channels, n, 2 * channels + 1),
+            nn.InstanceNorm2d(n),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(n, 2 * n, 3, stride=2, padding=1),
+            nn.InstanceNorm2d(2 * n),
+            nn.ReLU(inplace=True),
+            ResidualBlock(2 * n),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(2 * n, n, 3, stride=1, padding=1),
+            nn.InstanceNorm2d(n),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(channels),
+            nn.Conv2d(n, channels, 2 * channels + 1),
+            nn.Tanh(),
         )
 
     def forward(self, x):
@@ -44,8 +61,13 @@ class Discriminator(nn.Module):
     def __init__(self):
         super().__init__()
         self.model = nn.Sequential(
-            nn.Conv2d(2, 6, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True), nn.Conv2d(6, 12, 4, stride=2, padding=1), nn.InstanceNorm2d(12),
-            nn.LeakyReLU(0.2, inplace=True), nn.ZeroPad2d((1, 0, 1, 0)), nn.Conv2d(12, 1, 4, padding=1),
+            nn.Conv2d(2, 6, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(6, 12, 4, stride=2, padding=1),
+            nn.InstanceNorm2d(12),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.ZeroPad2d((1, 0, 1, 0)),
+            nn.Conv2d(12, 1, 4, padding=1),
         )
 
     def forward(self, img):
@@ -84,7 +106,8 @@ for epoch in range(2):
         optimizer_G.step()
         optimizer_D.zero_grad()
         loss_D = sum(
-            (criterion_GAN(D(real), valid) + criterion_GAN(D(made.detach()), fake)) / 2 for D, real, made in ((D_A, real_A, fake_A), (D_B, real_B, fake_B))
+            (criterion_GAN(D(real), valid) + criterion_GAN(D(made.detach()), fake)) / 2
+            for D, real, made in ((D_A, real_A, fake_A), (D_B, real_B, fake_B))
         )
         loss_D.backward()
         optimizer_D.step()

@@ -81,7 +81,9 @@ class Unet(nn.Module):
         self.init_conv = nn.Conv2d(1, dim, 3, padding=1)
         self.down = nn.ModuleList([block(dim, dim), Residual(Attention(dim)), nn.Conv2d(dim, 2 * dim, 4, 2, 1)])
         self.mid = block(2 * dim, 2 * dim)
-        self.up = nn.ModuleList([nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(2 * dim, dim, 3, padding=1)), block(2 * dim, dim)])
+        self.up = nn.ModuleList(
+            [nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(2 * dim, dim, 3, padding=1)), block(2 * dim, dim)]
+        )
         self.final_conv = nn.Conv2d(dim, 1, 1)
 
     def forward(self, x, time):

@@ -90,7 +90,10 @@ class GPT(nn.Module):
                     no_decay.add(fpn)
         params = dict(self.named_parameters())
         assert len(decay & no_decay) == 0 and len(params.keys() - (decay | no_decay)) == 0
-        return [{"params": [params[n] for n in sorted(decay)], "weight_decay": 0.1}, {"params": [params[n] for n in sorted(no_decay)], "weight_decay": 0.0}]
+        return [
+            {"params": [params[n] for n in sorted(decay)], "weight_decay": 0.1},
+            {"params": [params[n] for n in sorted(no_decay)], "weight_decay": 0.0},
+        ]
 
     def forward(self, idx, targets=None):
         t = idx.size(1)
@@ -123,8 +126,12 @@ dataset = SortDataset()
 model = GPT(4, 9)
 optimizer = torch.optim.AdamW(model.groups(), lr=5e-3, betas=(0.9, 0.95))
 loader = DataLoader(
-    dataset, sampler=torch.utils.data.RandomSampler(dataset, replacement=True, num_samples=int(1e6)), shuffle=False, pin_memory=False,
-    batch_size=16, num_workers=0,
+    dataset,
+    sampler=torch.utils.data.RandomSampler(dataset, replacement=True, num_samples=int(1e6)),
+    shuffle=False,
+    pin_memory=False,
+    batch_size=16,
+    num_workers=0,
 )
 model.train()
 data_iter = iter(loader)

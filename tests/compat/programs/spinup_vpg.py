@@ -73,7 +73,10 @@ for epoch in range(6):
     adv = discount_cumsum(rews[:-1] + 0.99 * vals[1:] - vals[:-1], 0.99 * 0.95)
     ret = discount_cumsum(rews, 0.99)[:-1]
     adv = (adv - adv.mean()) / adv.std()
-    data = {k: torch.as_tensor(np.array(x), dtype=torch.float32) for k, x in dict(obs=obs_buf, act=act_buf, adv=adv, ret=ret, logp=logp_buf).items()}
+    data = {
+        k: torch.as_tensor(np.array(x), dtype=torch.float32)
+        for k, x in dict(obs=obs_buf, act=act_buf, adv=adv, ret=ret, logp=logp_buf).items()
+    }
     pi_optimizer.zero_grad()
     dist, logp = pi(data["obs"], data["act"])
     loss_pi = -(logp * data["adv"]).mean()

@@ -36,7 +36,9 @@ class EncoderBlock(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(latent), nn.LayerNorm(latent)
         self.attention = nn.MultiheadAttention(latent, heads, dropout=dropout, batch_first=True)
-        self.mlp = nn.Sequential(nn.Linear(latent, 4 * latent), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * latent, latent), nn.Dropout(dropout))
+        self.mlp = nn.Sequential(
+            nn.Linear(latent, 4 * latent), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * latent, latent), nn.Dropout(dropout)
+        )
 
     def forward(self, x):
         y = self.norm1(x)

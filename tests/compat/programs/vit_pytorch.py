@@ -86,7 +86,9 @@ for k in range(4):
     images[labels == k, k % 3, (k // 2) * 6 : (k // 2) * 6 + 6] += 0.8
 optimizer = torch.optim.NAdam(v.parameters(), lr=3e-3)
 scheduler = torch.optim.lr_scheduler.SequentialLR(
-    optimizer, [torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 45)], milestones=[5]
+    optimizer,
+    [torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 45)],
+    milestones=[5],
 )
 for step in range(40):
     i = torch.randperm(80)[:16]

@@ -20,7 +20,7 @@ img_shape = (1, 6, 6)
 
 class Generator(nn.Module):
     def __init__(self):
-        super(Generator, self).__init__()
+        super().__init__()
 
         def block(in_feat, out_feat, normalize=True):
             layers = [nn.Linear(in_feat, out_feat)]
@@ -39,9 +39,13 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     def __init__(self):
-        super(Discriminator, self).__init__()
+        super().__init__()
         self.model = nn.Sequential(
-            nn.Linear(int(np.prod(img_shape)), 32), nn.LeakyReLU(0.2, inplace=True), nn.Linear(32, 16), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 1)
+            nn.Linear(int(np.prod(img_shape)), 32),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Linear(32, 16),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Linear(16, 1),
         )
 
     def forward(self, img):

@@ -36,7 +36,6 @@ def fbank(
     snip_edges: bool = True,
     window_type: str = "povey",
     use_log_fbank: bool = True,
-    use_power: bool = True,
     generator: Any = None,
 ) -> Tensor:
     """Log energies of mel bands (frame, num_mel_bins) of the first channel of a waveform (channel, time).
@@ -64,7 +63,7 @@ def fbank(
     points = 1 << (size - 1).bit_length()
     spectrum = flambeau.fft.rfft(frames * window, n=points).abs()
     banks = flambeau.from_numpy(_banks(num_mel_bins, points, sample_frequency, low_freq, high_freq)).to(frames)
-    energies = (spectrum.square() if use_power else spectrum)[:, : points // 2] @ banks
+    energies = spectrum.square()[:, : points // 2] @ banks
     return energies.clamp(min=_EPS).log() if use_log_fbank else energies
 
 

@@ -65,6 +65,7 @@ class Cell:
     hidden: int
     x_row: int
     count: int  # hidden units in the vector; 0: all
+    apart = False
 
     def parameters(self) -> list[str]:
         return [f"ptr noalias %{name}" for name in ("X", "C0", "H1", "C1", "G")]
@@ -91,6 +92,7 @@ class CellGrad:
     g_row: int
     gates_row: int
     lanes: int
+    apart = False
 
     def parameters(self) -> list[str]:
         return [f"ptr noalias %{name}" for name in ("DH", "G", "C0", "C1", "DC", "DX")]
