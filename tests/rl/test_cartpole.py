@@ -42,7 +42,7 @@ def test_a_short_run_leaves_everything_behind(tmp_path):
     with image.open(tmp_path / "episode.gif") as film:
         assert film.n_frames >= 5
     loaded = PPO.load(tmp_path / "agent.safetensors")
-    assert loaded.config == Config().agent()
+    assert loaded.config == recipe.run.settings(Config())
     assert loaded.predict(np.zeros(4)) in (0, 1)
 
 

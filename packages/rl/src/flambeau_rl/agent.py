@@ -280,6 +280,29 @@ class Agent(Loop, ABC):
         save(self.state_dict() if training else weights, path)
 
     @classmethod
+    def from_recipe(cls, name: str, *, seed: int = 0, device: Any = "cpu", **options: Any) -> Self:
+        """The agent of a recipe in the recipe's environments, ready to `learn(steps)`.
+
+        Args:
+            name: the recipe, such as "cartpole".
+            options: that differ from the recipe's, such as `env_backend="native"`.
+
+        Raises ArgumentError for a recipe that trains another kind of agent.
+        """
+        from flambeau.base.registry import registry
+        from flambeau.train.options import build
+        from flambeau_rl.recipes.play import Play
+
+        recipe = registry("recipes").get(name)
+        play = recipe.run
+        if not isinstance(play, Play) or play.kind is not cls:
+            got = f"{name!r}, which trains {play.kind.__name__ if isinstance(play, Play) else 'no agent'}"
+            raise ArgumentError(explain(f"{cls.__name__}.from_recipe", expected=f"a recipe that trains {cls.__name__}", got=got))
+        agent = play.agent(build(recipe.config, options), seed=seed, device=device)
+        assert isinstance(agent, cls)
+        return agent
+
+    @classmethod
     def load(cls, path: str | os.PathLike[str], env: Any = None, *, device: Any = "cpu") -> Self:
         """The agent in a file that `save` or a run's checkpoint wrote.
 

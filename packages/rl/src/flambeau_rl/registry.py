@@ -16,3 +16,8 @@ def flambeau_register(registry: Register) -> None:
     registry.agent("td3", "flambeau_rl.agents.td3:TD3", summary="Twin delayed DDPG (Fujimoto et al. 2018).")
     registry.agent("sac", "flambeau_rl.agents.sac:SAC", summary="Soft actor-critic (Haarnoja et al. 2018).")
     registry.recipe("cartpole", "flambeau_rl.recipes.cartpole:recipe", summary="PPO balances the pole of CartPole-v1.")
+    registry.recipe("acrobot", "flambeau_rl.recipes.acrobot:recipe", summary="DQN swings the double pendulum of Acrobot-v1 up.")
+    registry.recipe(
+        "mountaincar", "flambeau_rl.recipes.mountaincar:recipe", summary="DQN gets the car of MountainCar-v0 out of its valley."
+    )
+    registry.recipe("pendulum", "flambeau_rl.recipes.pendulum:recipe", summary="SAC swings the pendulum of Pendulum-v1 up.")
