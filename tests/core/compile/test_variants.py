@@ -173,6 +173,50 @@ def test_a_schedule_changes_numbers_only():
     assert count(step) == 1
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_a_schedule_inside_goes_on(check):
+    def run(compiled):
+        w = fb.ones(2, requires_grad=True)
+        optimizer = fb.optim.Adam([w], lr=0.1)
+        schedule = fb.optim.lr_scheduler.ChainedScheduler(
+            [fb.optim.lr_scheduler.StepLR(optimizer, 2, 0.5), fb.optim.lr_scheduler.ConstantLR(optimizer, 0.5, 3)]
+        )
+
+        def step(x):
+            optimizer.zero_grad()
+            (w * x).sum().backward()
+            optimizer.step()
+            schedule.step()
+
+        f = compile(step, fullgraph=True, check=check) if compiled else step
+        seen = []
+        for i in range(8):
+            f(fb.full((2,), float(i + 1)))
+            seen.append((w.tolist(), optimizer.param_groups[0]["lr"], schedule.get_last_lr()))
+        return seen, f
+
+    (found, f), (expected, _) = run(True), run(False)
+    assert count(f) == 1
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a[0], b[0], rtol=1e-5)
+        assert a[1:] == b[1:]
+
+
+@pytest.mark.filterwarnings("ignore:.*runs uncompiled")
+def test_a_schedule_by_a_metric_runs_uncompiled():
+    w = fb.ones(2, requires_grad=True)
+    optimizer = fb.optim.SGD([w], lr=0.1)
+    schedule = fb.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+
+    @compile
+    def step(x):
+        schedule.step(x.sum())
+
+    for _ in range(6):
+        step(fb.ones(2))
+    assert optimizer.param_groups[0]["lr"] < 1e-4
+
+
 def test_variables_that_are_bound_to_other_tensors():
     state = fb.zeros(2)
 
@@ -277,14 +321,18 @@ def test_compiled_functions_call_compiled_functions():
 
 
 def test_threads_share_a_program():
-    f = compile(lambda x: (x * 2).sum(), fullgraph=True)
-    for _ in range(3):
-        f(fb.ones(100))
+    def double(x):
+        y = (x * 2).sum()
+        return y * 1 if y > 300 else y.item()
+
+    f = compile(double)
+    for n in (1, 1, 2, 3, 1):
+        f(fb.full((100,), float(n)))
     wrong = []
 
     def work(n):
         for _ in range(200):
-            found = f(fb.full((100,), float(n))).item()
+            found = float(f(fb.full((100,), float(n))))
             if found != 200.0 * n:
                 wrong.append(found)
 

@@ -89,6 +89,7 @@ class Capture(Interceptor):
         self.cuts: list[Cut] = []
         self.scalars: dict[Expression, Scalar] = {}
         self.decided: list[tuple[Expression, Any, int]] = []  # values of expressions of host numbers that Python saw, and in which segment
+        self.effects: list[Any] = []  # of schedulers: replays call them when they are done
         self.generators: list[Any] = []
         self.origins: list[Any] = []  # the outside tensors, in the order of `outside`
         self.borders: dict[Any, Any] = {}  # nodes of outside tensors -> the array of the tensor
@@ -261,6 +262,8 @@ class Capture(Interceptor):
     def runtime(self, compute: Any) -> list[dict[str, Any]]:
         """Numbers that differ from run to run: `compute` gives them as tables; they come back as numbers that the graph takes as inputs."""
         tag = len(self.numbers)
+        if self.effects:
+            self.reads.append(f"an optimizer's step after a scheduler's at {_user_line()}")
 
         def marked(i: int, numbers: dict[str, Any]) -> dict[str, Any]:
             return {k: Number(self, ("table", tag, i, k), v) if type(v) is float else v for k, v in numbers.items()}
@@ -269,6 +272,12 @@ class Capture(Interceptor):
             tables = compute()
         self.numbers.append(Host(compute, len(self.cuts), tables))
         return [marked(i, numbers) for i, numbers in enumerate(tables)]
+
+    def effect(self, call: Callable[[], Any], what: str) -> None:
+        """Host code that replays call when they are done."""
+        self.effects.append(call)
+        if what.endswith("with arguments"):
+            self.reads.append(f"{what} at {_user_line()}")
 
     # -- what Python reads ----------------------------------------------------------------------------------------------------------------
     def item(self, x: Any, value: Any) -> Any:

@@ -21,7 +21,8 @@ class CheckError(FlambeauError, RuntimeError):
 
 
 class Before:
-    """The state that a program may change, to go back to it: memory, random streams, counters of optimizers, `.grad`."""
+    """The state that a program may change, to go back to it: memory, random streams, counters and settings of optimizers, schedulers,
+    `.grad`."""
 
     def __init__(self, program: Program, leaves: list[Any]) -> None:
         segments = list(_segments(program.root))
@@ -33,6 +34,9 @@ class Before:
         unique = list({id(a): a for a in arrays}.values())
         self.arrays = [(a, a.copy()) for a in unique]
         self.generators = [(g, g.get_state()) for g in program.generators]
+        schedulers = [x for s in segments if s.leaf for effect in s.leaf.effects for x in _with_inner(effect.args[0])]
+        self.tables = [(x.__dict__, dict(x.__dict__)) for x in schedulers]
+        self.tables += [(group, dict(group)) for x in schedulers for group in x.optimizer.param_groups]
         self.numbers = [(h.call, h.call.save()) for s in segments for h in s.numbers]
 
     def back(self) -> None:
@@ -44,6 +48,8 @@ class Before:
             generator.set_state(old)
         for numbers, old in self.numbers:
             numbers.restore(old)
+        for table, values in self.tables:
+            table.update(values)
         for node, grad in zip(self.nodes, self.grads):
             node.grad = grad
 
@@ -70,6 +76,11 @@ def checked(program: Program, leaves: list[Any], call: Callable[[], Any], name: 
     for node, value in zip(before.nodes, grads):
         _compare(name, "a gradient", None if node.grad is None else node.grad._a, value, "")
     return result
+
+
+def _with_inner(scheduler: Any) -> list[Any]:
+    """A scheduler and those that it consists of."""
+    return [scheduler, *[x for inner in getattr(scheduler, "_schedulers", ()) for x in _with_inner(inner)]]
 
 
 def _copied(result: Any) -> Any:

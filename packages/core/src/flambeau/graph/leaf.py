@@ -33,6 +33,7 @@ class Leaf:
         self._writes(capture, leaves)
         self._grads(capture)
         self._outputs(capture, leaves, result)
+        self.effects = capture.effects
         self.derivative: Derivative | None = derive(capture, self, leaves)
         self._overlaps(capture)
 
@@ -152,6 +153,8 @@ class Leaf:
                 storage_of(leaves[argument]).version += 1
         for st in self.storages:
             st.version += 1
+        for effect in self.effects:
+            effect()
         wrapped = self.wrapped
         for node, place in self.grads:
             if place is None:

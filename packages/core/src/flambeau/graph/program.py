@@ -7,6 +7,7 @@ its host numbers and draws are taken back, and the function runs under capture f
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from operator import itemgetter
@@ -202,6 +203,8 @@ class Program:
         self.paths = 0
         self.owners: set[int] = set()  # of all held memory
         self.ended: Leaf | None = None  # where the latest run ended
+        self.turns = True  # whether what comes after an engine's run reads its memory, so that threads must take turns
+        self.lock = threading.RLock()
         self.missed = ""  # where the latest run was lost
         self._join(path.segments)
 
@@ -243,6 +246,7 @@ class Program:
             if segment.engine is None:
                 segment.prepare(self.make)
             waiting += segment.children.values()
+        self.turns = self.root.leaf is None or bool(self.root.leaf.copies)
 
     def uses(self, array: Any) -> bool:
         """Whether an array lies in memory that the program holds."""
@@ -254,6 +258,12 @@ class Program:
 
     def replay(self, leaves: Sequence[Any]) -> Any:
         """Run for these arguments, or MISS."""
+        if self.turns:
+            with self.lock:
+                return self._replay(leaves)
+        return self._replay(leaves)
+
+    def _replay(self, leaves: Sequence[Any]) -> Any:
         run = Run(leaves)
         root = self.root
         if root.leaf is None and self.generators:

@@ -49,6 +49,9 @@ class Interceptor:
         found: list[dict[str, Any]] = compute()
         return found
 
+    def effect(self, call: Callable[[], Any], what: str) -> None:
+        """Host code changed Python state; `call()` does it again, after each run of a program. `what` names it for people."""
+
     def item(self, x: Any, value: Any) -> Any:
         """The only element of a tensor, `value`, is about to leave for Python; what goes out in its place."""
         self.observe(x, "item")

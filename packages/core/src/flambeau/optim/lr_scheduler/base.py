@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, explain
 from flambeau.optim.optimizer import Optimizer
+from flambeau.primitives.bind import intercept
+from flambeau.primitives.bind import state as bound
 from flambeau.tensor.tensor import Tensor
 
 State = dict[str, Any]
 Rates = list[Any]
+
+
+def _outside(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` that compiled programs call after each of their runs, because it changes Python numbers."""
+
+    @functools.wraps(step)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        capture = bound.interceptor
+        if capture is None:
+            return step(self, *args, **kwargs)
+        with intercept(None):
+            result = step(self, *args, **kwargs)
+        capture.effect(functools.partial(wrapper, self), f"{type(self).__name__}.step" + (" with arguments" if args or kwargs else ""))
+        return result
+
+    return wrapper
 
 
 class LRScheduler:
@@ -24,6 +44,11 @@ class LRScheduler:
 
     _get_lr_called_within_step = False
     _is_initial = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _outside(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = check_optimizer(type(self).__name__, optimizer)
@@ -58,11 +83,12 @@ class LRScheduler:
         return self.rates()
 
     # -- use ---------------------------------------------------------------------------------------------------------------------------
+    @_outside
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, or to `epoch`, and set the rates."""
         if self._step_count == 1 and not self.optimizer._opt_called:
             text = "lr_scheduler.step() came before optimizer.step(): the first learning rate is skipped. Call optimizer.step() first"
-            warnings.warn(text, UserWarning, stacklevel=2)
+            warnings.warn(text, UserWarning, stacklevel=3)
         self._step_count += 1
         self._update_lr(epoch)
 

@@ -56,7 +56,7 @@ class SequentialLR(Composite):
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Go on to the next epoch."""
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
@@ -87,7 +87,7 @@ class ChainedScheduler(Composite):
         self._schedulers, self.optimizer = list(schedulers), optimizer
         self._last_lr = self._current()
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Go on to the next epoch."""
         for part in self._schedulers:
             part.step()
