@@ -31,6 +31,7 @@ CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((4, 6, 4, 4), (5, 6, 4, 4), {}),
     ((1, 2, 3), (2, 2, 3), {"padding": "same"}),
     ((2, 3, 4, 5), (2, 3, 2, 2), {"padding": "same", "dilation": 3}),
+    ((3, 2, 50, 54), (60, 2, 2, 2), {}),  # a sum over pixels in blocks
 ]
 
 

@@ -45,7 +45,8 @@ class Axis:
 @dataclass(frozen=True)
 class Contraction:
     """See above. `starts` are where A, B and the places of the epilogue begin. A panel is `vectors` vectors wide; `panel` is how far A and
-    B go from one to the next. `loops`, `padded` and `paired` are those of a `Tile`."""
+    B go from one to the next. `loops`, `padded` and `paired` are those of a `Tile`. `blocks` are outer summed axes, (count, step in A, step
+    in B): the sums of each are added to what is in memory, so that a block of B stays near; nothing but storing may follow then."""
 
     columns: int
     vectors: int
@@ -56,6 +57,7 @@ class Contraction:
     starts: Ints = ()
     padded: bool = True
     paired: bool = False
+    blocks: tuple[tuple[int, int, int], ...] = ()
 
 
 def merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
@@ -110,7 +112,7 @@ def write_contraction(c: Contraction, a: Buffer, b: Buffer, epilogue: Epilogue, 
     kernel.offsets = [n * x.dtype.itemsize for n, x in zip(writer.starts, buffers, strict=True)]
     kernel.reads = {**epilogue.reads(), a: set(), b: set()}
     kernel.writes = [p.buffer for p in epilogue.results]
-    work = prod(x.size for x in (*c.rows, *c.batches)) * c.columns * prod(n for n, _, _ in c.loops)
+    work = prod(x.size for x in (*c.rows, *c.batches)) * c.columns * prod(n for n, _, _ in (*c.loops, *c.blocks))
     return kernel.shares(writer.tasks, -(-writer.tasks // (_SHARES if work >= _LARGE else 1)))
 
 
@@ -183,24 +185,39 @@ class _Writer:
         return [code.element(p, k, code.arithmetic("mul", index, str(s))) for p, k, s in zip(pointers, self.kinds, steps, strict=True)]
 
     def _rows(self, pointers: list[str], part: str, columns: int) -> None:
+        """The chunks of a part; once for each block of the sum."""
+        code, count = self.code, prod(n for n, _, _ in self.c.blocks)
+        self._chunks(pointers, part, columns, False)
+        if count == 1:
+            return
+        with code.loop(count - 1, start="1") as i:
+            a, b = pointers[:2]
+            for size, across, down in reversed(self.c.blocks):
+                index = code.arithmetic("urem", i, str(size))
+                i = code.arithmetic("udiv", i, str(size))
+                a = code.element(a, self.kinds[0], code.arithmetic("mul", index, str(across)))
+                b = code.element(b, self.kinds[1], code.arithmetic("mul", index, str(down)))
+            self._chunks([a, b, *pointers[2:]], part, columns, True)
+
+    def _chunks(self, pointers: list[str], part: str, columns: int, add: bool) -> None:
         code = self.code
         whole, rest = divmod(self.cut.size, self.chunk)
         start = code.arithmetic("mul", part, str(self.each))
         stop = code.smaller(code.let(f"add i64 {start}, {self.each}"), str(whole)) if self.parts > 1 else str(whole)
         if whole:
             with code.span(stop, start=start) as i:
-                self._tile(self._moved(pointers, self.cut, code.arithmetic("mul", i, str(self.chunk))), self.chunk, columns)
+                self._tile(self._moved(pointers, self.cut, code.arithmetic("mul", i, str(self.chunk))), self.chunk, columns, add)
         if rest:
             with self._when("icmp eq", part, self.parts - 1, always=self.parts == 1):
-                self._tile(self._moved(pointers, self.cut, str(whole * self.chunk)), rest, columns)
+                self._tile(self._moved(pointers, self.cut, str(whole * self.chunk)), rest, columns, add)
 
-    def _tile(self, pointers: list[str], count: int, columns: int) -> None:
+    def _tile(self, pointers: list[str], count: int, columns: int, add: bool) -> None:
         axes = [Axis(count, self.cut.a, 0, self.cut.out), *self.inner]
         points = list(product(*(range(x.size) for x in axes)))
         rows = tuple(sum(i * x.a for i, x in zip(p, axes)) for p in points)
         places = range(len(self.epilogue.places))
         out = tuple(tuple(sum(i * x.out[e] for i, x in zip(p, axes)) for e in places) for p in points)
         tile = Tile(rows, columns, self.c.loops, self.c.padded, self.c.paired)
-        name = write_tile(self.module, tile, Finished(self.epilogue, out), self.dtype, self.lanes)
+        name = write_tile(self.module, tile, Finished(self.epilogue, out, add), self.dtype, self.lanes)
         arguments = [f"ptr {p}" for p in pointers] + [f"double %n{i}" for i in range(len(self.epilogue.scalars))]
         self.code.do(f"call void @{name}({', '.join(arguments)})")

@@ -26,7 +26,8 @@ from flambeau.codegen.panels import Source, write_panels
 from flambeau.primitives.kernels.layout import as_pairs
 
 Steps = list[list[Kernel]]
-_DIRECT = 512  # bytes of a pixel up to which the gradient of the weight reads it where it lies
+_NEAR = 256 << 10  # bytes of the gradient of the output that stay near while rows of the weight's gradient go by
+_DIRECT = 512  # bytes of a pixel up to which the gradient of the weight reads it where it lies, if it is one panel wide
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ def weight_grad(node: Node, target: Target) -> Steps:
     pixel = next((grad.strides[a] for a in (4, 3, 2, 0) if (s.batch, 0, *s.out)[a] > 1), s.groups * s.filters)
     pixels = s.batch * prod(s.out)
     across = [img.strides[0], *(s.stride[a] * img.strides[2 + a] for a in range(3))]
-    if pixel * x.dtype.itemsize <= _DIRECT:
+    if columns <= width and pixel * x.dtype.itemsize <= _DIRECT:
         panels, step, panel, group, padded, begin = grad.buffer, pixel, width, columns, False, grad.start
     else:
         source = Source(grad.start, pixels, columns, pixel, 1, groups, columns)
@@ -274,6 +275,7 @@ def weight_grad(node: Node, target: Target) -> Steps:
         more.append(packing)
         step, panel, group, padded, begin = width, pixels * width, panels.shape[1] * pixels * width, True, 0
     loops = [(n, a, prod((s.batch, *s.out)[i + 1 :]) * step) for i, (n, a) in enumerate(zip((s.batch, *s.out), across))]
+    blocks, loops = _blocks(loops, step * x.dtype.itemsize)
     c = Contraction(
         columns=columns,
         vectors=vectors,
@@ -284,7 +286,21 @@ def weight_grad(node: Node, target: Target) -> Steps:
         starts=(start, begin, 0),
         padded=padded,
         paired=s.is_paired,
+        blocks=blocks,
     )
     result = node.outputs[0]
     last = write_transposed(sums, result, groups, sums.shape[1], columns, target)
     return [*steps, *more, write_contraction(c, img.buffer, panels, to_memory, target), last]
+
+
+def _blocks(loops: list[tuple[int, int, int]], step: int) -> tuple[tuple[tuple[int, int, int], ...], list[tuple[int, int, int]]]:
+    """Outer axes of a sum, or equal parts of one, that leave so many steps of `step` bytes inside as stay near."""
+    fit, inner = max(_NEAR // step, 1), 1
+    for i in reversed(range(len(loops))):
+        count, a, b = loops[i]
+        if inner * count > fit:
+            part = max(n for n in range(1, max(fit // inner, 1) + 1) if count % n == 0)
+            outer = (*loops[:i], (count // part, a * part, b * part))
+            return tuple(x for x in outer if x[0] > 1), [(part, a, b), *loops[i + 1 :]]
+        inner *= count
+    return (), loops

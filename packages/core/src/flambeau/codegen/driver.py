@@ -53,13 +53,15 @@ class Driver:
         self.functions.append("\n".join([f"define i64 @{name}(ptr %block) #0 {{", *body.lines, "  ret i64 0", "}"]))
 
     def _parts(self, name: str, kernels: list[Kernel]) -> None:
-        """A function that runs the kernel of a given number."""
-        cases = " ".join(f"i64 {i}, label %case{i}" for i in range(len(kernels)))
+        """A function that runs the kernel of a given number; shares of one kernel are one call, whose extent is computed."""
+        runs = _runs(kernels)
+        cases = " ".join(f"i64 {i}, label %case{r.start}" for r in runs for i in r)
         lines = [f"define internal void @{name}(ptr %block, i64 %i) #0 {{", f"  switch i64 %i, label %end [ {cases} ]"]
-        for i, kernel in enumerate(kernels):
-            body = _Calls(self.block, self.declared, f"c{i}_")
-            body.call(kernel)
-            lines += [f"case{i}:", *body.lines, "  br label %end"]
+        for run in runs:
+            body = _Calls(self.block, self.declared, f"c{run.start}_")
+            lines.append(f"case{run.start}:")
+            body.call(kernels[run.start], None if len(run) == 1 else body.extent(kernels[run.start], kernels[run.stop - 1], run))
+            lines += [*body.lines, "  br label %end"]
         self.functions.append("\n".join([*lines, "end:", "  ret void", "}"]))
 
     def text(self) -> str:
@@ -79,13 +81,13 @@ class _Calls:
         self.count = 0
 
     def _let(self, key: tuple[str, int, int], *expressions: str) -> str:
-        """The value of the last of some instructions, each using the one before as `@`; written once for each key."""
+        """The value of the last of some instructions, each using the one before as `@` (`$` is @); written once for each key."""
         if key not in self.known:
             name = ""
             self.count += 1
             for step, expression in enumerate(expressions):
                 before, name = name, f"%{self.prefix}a{self.count}_{step}"
-                self.lines.append(f"  {name} = {expression.replace('@', before)}")
+                self.lines.append(f"  {name} = {expression.replace('@', before).replace('$', '@')}")
             self.known[key] = name
         return self.known[key]
 
@@ -127,10 +129,38 @@ class _Calls:
         self.known = known  # what was named inside is not known outside
         self.lines += [f"  br label %{label}end", f"{label}end:"]
 
-    def call(self, kernel: Kernel) -> None:
-        """Call a kernel on its buffers, numbers and extent."""
+    def extent(self, first: Kernel, last: Kernel, run: range) -> tuple[str, str]:
+        """The extent of share number i of a run of equal shares, of which the last may be smaller."""
+        assert first.extent and last.extent
+        (start, stop), limit = first.extent, last.extent[1]
+        number = self._let(("number", run.start, 1), f"sub i64 %i, {run.start}")
+        begin = self._let(("begin", run.start, 0), f"mul i64 {number}, {stop - start}", f"add i64 @, {start}")
+        end = self._let(("end", run.start, 0), f"add i64 {begin}, {stop - start}", f"call i64 $llvm.umin.i64(i64 @, i64 {limit})")
+        self.declared["declare i64 @llvm.umin.i64(i64, i64)"] = None
+        return begin, end
+
+    def call(self, kernel: Kernel, extent: tuple[str, str] | None = None) -> None:
+        """Call a kernel on its buffers, numbers and extent (its own, if no other is given)."""
         arguments = [f"ptr {self._address(b, more)}" for b, more in zip(kernel.buffers, kernel.offsets or [0] * len(kernel.buffers))]
         arguments += [f"double {self._number(i)}" for i in kernel.scalars]
-        arguments += [f"i64 {n}" for n in kernel.extent or ()]
+        arguments += [f"i64 {n}" for n in extent or kernel.extent or ()]
         self.declared[f"declare void @{kernel.name}({', '.join(a.split()[0] for a in arguments)})"] = None
         self.lines.append(f"  call void @{kernel.name}({', '.join(arguments)})")
+
+
+def _runs(kernels: list[Kernel]) -> list[range]:
+    """Neighbours that are equal shares of one kernel on the same memory."""
+    runs: list[range] = []
+    for i, kernel in enumerate(kernels):
+        first = kernels[runs[-1].start] if runs else None
+        if first and first.extent and kernel.extent and _alike(first, kernel):
+            at = first.extent[0] + (i - runs[-1].start) * (first.extent[1] - first.extent[0])
+            if kernel.extent[0] == at and kernels[i - 1].extent == (at - first.extent[1] + first.extent[0], at):
+                runs[-1] = range(runs[-1].start, i + 1)
+                continue
+        runs.append(range(i, i + 1))
+    return runs
+
+
+def _alike(a: Kernel, b: Kernel) -> bool:
+    return a.name == b.name and a.buffers == b.buffers and a.offsets == b.offsets and a.scalars == b.scalars

@@ -126,10 +126,11 @@ def _dtype_of(node: Node) -> np.dtype:
 
 @dataclass(frozen=True)
 class Finished:
-    """The finish of tiles whose rows have these distances from the first one in each place."""
+    """The finish of tiles whose rows have these distances from the first one in each place. `add`: to what is in the first place."""
 
     epilogue: Epilogue
     rows: tuple[Ints, ...]
+    add: bool = False
     apart = True
 
     def parameters(self) -> list[str]:
@@ -137,9 +138,15 @@ class Finished:
 
     def row(self, code: Code, r: int, values: list[V], rest: int) -> None:
         e = self.epilogue
+        if self.add:
+            values = [self._added(code, r, c, x, rest if c == len(values) - 1 else 0) for c, x in enumerate(values)]
         name = e.write(code, values, rest)
         arguments = [f"{v.type} {v.text}" for v in values]
         for i, place in enumerate(e.places):
             arguments.append(f"ptr {code.element(f'%E{i}', place.item, str(self.rows[r][i]))}")
         arguments += [f"double %n{i}" for i in range(len(e.scalars))]
         code.do(f"call void @{name}({', '.join(arguments)})")
+
+    def _added(self, code: Code, r: int, c: int, x: V, count: int) -> V:
+        place = code.element("%E0", x.element, str(self.rows[r][0] + c * x.lanes))
+        return load(code, place, x.dtype, x.lanes, count) + x
