@@ -13,7 +13,7 @@ from flambeau.codegen import llvm
 from flambeau.codegen.cache import object_code
 from flambeau.codegen.contract import write_contract
 from flambeau.codegen.driver import Block, Driver
-from flambeau.codegen.expr import DTYPES
+from flambeau.codegen.expr import movable
 from flambeau.codegen.fuse import Group, fuse
 from flambeau.codegen.gather import write_scatter
 from flambeau.codegen.kernel import form_of
@@ -132,7 +132,7 @@ def _copied_last(steps: Steps, result: Buffer, target: llvm.Target) -> Buffer:
     copy = Buffer(result.shape, result.dtype)
     node = Node("map", "copy", (x,), x.shape, (copy,), prim=lookup("pack"), numbers=(Access(result, Layout.contiguous(result.shape)),))
     copy.node = node
-    if result.dtype in DTYPES and result.size:
+    if movable(result.dtype) and result.size:
         steps.append(writer_of(form_of(Group([node], 0, node.shape), [node]), target).write())
     else:
         node.kind = "python"

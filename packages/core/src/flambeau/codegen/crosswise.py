@@ -92,7 +92,7 @@ class Crosswise(Writer):
         for (_, place), rows in kept.items():
             for j, value in enumerate(self._turned(rows)):
                 self.index[axis], self.index[self.form.lane] = at, self._plus(lane, j)
-                self._put(self._pointer(place), value)
+                self._put(self._pointer(place), value, place)
 
     def _along_axis(self, place: Place, at: str, lane: str) -> V:
         self.index[self.axis], self.index[self.form.lane] = at, lane

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.codegen.value import BOOL, V
+from flambeau.codegen.value import BOOL, F32, V, is_half
 from flambeau.codegen.vecmath import function, library
+from flambeau.codegen.words import rounded
 
 DTYPES = frozenset(np.dtype(c) for c in "? b h i q B H I Q f d".split())
 Lowering = Callable[..., V]
@@ -23,16 +24,23 @@ _table: dict[str, tuple[str, Lowering]] = {}  # name -> kinds of dtypes it takes
 def apply(name: str, arguments: list[V], params: dict[str, Any], dtype: np.dtype) -> V:
     """Write a primitive; numbers are already values."""
     if name == "cast":
-        return arguments[0].to(dtype)
+        return rounded(arguments[0].to(F32), dtype) if is_half(dtype) else arguments[0].to(dtype)
     return _table[name][1](*arguments, **params)
+
+
+def movable(d: np.dtype) -> bool:
+    """Whether elements can be read, written and converted."""
+    return d in DTYPES or is_half(d)
 
 
 def supports(name: str, dtypes: list[np.dtype], params: dict[str, Any]) -> bool:
     """Whether the primitive can be written for operands of these dtypes (of the arrays among them)."""
+    if name in ("cast", "copy"):
+        target = params.get("dtype", dtypes[0])
+        exact = not is_half(target) or is_half(dtypes[0]) or dtypes[0].itemsize <= 2 or dtypes[0] == F32  # by way of float32
+        return exact and movable(dtypes[0]) and movable(target)
     if any(d not in DTYPES for d in dtypes):
         return False
-    if name == "cast":
-        return params["dtype"] in DTYPES
     if name not in _table:
         return False
     if name == "round" and params.get("decimals"):

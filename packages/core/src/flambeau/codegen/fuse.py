@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from flambeau.codegen.layout import Ints, row_major
 from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.value import is_half
 
 _RECENT = 8  # how many groups of one space are tried
 _MOST = 48  # nodes in a group: compile time grows faster than the code
@@ -217,7 +218,7 @@ class Fusion:
 
 def _fits_contraction(node: Node, first: Node) -> bool:
     """Whether a map can be applied to the rows of a contraction: its operands are contiguous along them, or the same for all columns."""
-    if _size(node.shape) != _size(first.shape):
+    if _size(node.shape) != _size(first.shape) or any(is_half(b.dtype) for b in (*node.outputs, *(a.buffer for a in node.accesses()))):
         return False
     layouts = [x.layout.reshape(first.shape) for x in node.operands if isinstance(x, Access)]
     if first.params["full"][-1] == 1:

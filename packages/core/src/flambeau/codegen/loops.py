@@ -14,7 +14,8 @@ from flambeau.codegen.kernel import Form, Place
 from flambeau.codegen.llvm import Target, digest
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
 from flambeau.codegen.text import Code, Module, memory_type, scalar_type, splat, vector
-from flambeau.codegen.value import F64, V, fold
+from flambeau.codegen.value import F32, F64, V, fold, is_half
+from flambeau.codegen.words import from_words, to_words
 
 _CASCADE = 128  # float sums add this many vectors, then add the partial sums: the rounding error stays small in long sums
 LARGE = 1 << 19  # elements times operations from which a kernel is worth several threads (some 50 microseconds)
@@ -294,9 +295,9 @@ class Writer:
                 return value.spread(unit.lanes) if across else value
             return self._value(maker, u, unit)
         d = x.dtype if isinstance(x, Uniform) else _dtype_of(node)
-        like = V(self.code, "", d, unit.lanes)
+        like = V(self.code, "", F32 if is_half(d) else d, unit.lanes)
         if isinstance(x, Uniform):
-            return like.const(x.number)
+            return like.const(np.float32(np.asarray(x.number).astype(d)) if is_half(d) else x.number)
         if x.index not in self.scalars:
             self.scalars[x.index] = f"%n{len(self.scalars)}"
         return V(self.code, self.scalars[x.index], F64, 0).to(d).spread(unit.lanes)
@@ -326,21 +327,25 @@ class Writer:
             return self._load_at(pointer, d, 0).spread(unit.lanes)
         if stride == 1:
             return self._load_at(pointer, d, unit.lanes)
-        element = memory_type(d)
-        kind, text = vector(scalar_type(d), unit.lanes), "poison"
+        element, text, own = memory_type(d), "poison", F32 if is_half(d) else d
+        kind = vector(scalar_type(own), unit.lanes)
         for i in range(unit.lanes):
             at = self.code.let(f"getelementptr {element}, ptr {pointer}, i64 {i * stride}") if i else pointer
-            text = self.code.let(f"insertelement {kind} {text}, {scalar_type(d)} {self._load_at(at, d, 0).text}, i32 {i}")
-        return V(self.code, text, d, unit.lanes)
+            text = self.code.let(f"insertelement {kind} {text}, {scalar_type(own)} {self._load_at(at, d, 0).text}, i32 {i}")
+        return V(self.code, text, own, unit.lanes)
 
     def _load_at(self, pointer: str, d: np.dtype, lanes: int) -> V:
         kind = vector(memory_type(d), lanes)
         raw = self.code.let(f"load {kind}, ptr {pointer}, align {d.itemsize}")
+        if is_half(d):
+            return from_words(V(self.code, raw, np.dtype("u2"), lanes), d)
         if d.kind != "b":
             return V(self.code, raw, d, lanes)
         return V(self.code, raw, np.dtype("u1"), lanes).differs(0)
 
-    def _put(self, pointer: str, value: V) -> None:
+    def _put(self, pointer: str, value: V, place: Place) -> None:
+        if is_half(place.buffer.dtype):
+            value = to_words(value, place.buffer.dtype)
         if value.dtype.kind == "b":
             value = value.of(f"zext {value.type} {value.text} to {vector('i8', value.lanes)}", np.dtype("u1"))
         self.code.do(f"store {value.type} {value.text}, ptr {pointer}, align {value.dtype.itemsize}")
@@ -350,8 +355,10 @@ class Writer:
             stride = place.strides[self.form.lane]
             pointer = self._pointer(place)
             if stride == 1 or not value.lanes:
-                self._put(pointer, value)
+                self._put(pointer, value, place)
                 continue
+            if is_half(place.buffer.dtype):
+                value = to_words(value, place.buffer.dtype)
             if value.dtype.kind == "b":
                 value = value.of(f"zext {value.type} {value.text} to {vector('i8', value.lanes)}", np.dtype("u1"))
             align = value.dtype.itemsize

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.codegen import expr
+from flambeau.codegen import expr, halves
 from flambeau.codegen.contract import CONTRACTIONS
 from flambeau.codegen.decompose import DECOMPOSED
 from flambeau.codegen.layout import Ints, Layout, channels_last, transposition
 from flambeau.codegen.nodes import Access, Buffer, Node, Operand, Parameter, Uniform
 from flambeau.codegen.random import streams_of
 from flambeau.codegen.rules import RULES
-from flambeau.codegen.value import BOOL
+from flambeau.codegen.value import BOOL, is_half
 from flambeau.graph.ir import Graph, Op, Scalar, Value
 from flambeau.primitives.prim import lookup
 
@@ -124,7 +124,7 @@ class Lowering:
         """A copy in row-major order."""
         if isinstance(x, Uniform):
             x = self.memory(x)
-        if x.dtype not in expr.DTYPES or 0 in x.shape:
+        if not expr.movable(x.dtype) or 0 in x.shape:
             node = Node("python", "pack", (x,), (), prim=lookup("pack"), numbers=(x,))
             return self.node(node, x.shape, x.dtype)
         matrices = transposition(x.layout)
@@ -170,20 +170,26 @@ class Lowering:
     def _op(self, op: Op) -> None:
         handles = [self._handle(x) for x in op.inputs]
         params = {k: v for k, v in op.params.items() if k != "device"}
-        name = op.prim.name
         outputs: Any = None
         if all(0 not in v.shape for v in (*op.values(), *op.outputs)):
-            rule = RULES.get(name) or CONTRACTIONS.get(name)
-            if rule is not None:
-                outputs = rule(self, handles, params, op)
-            elif name in DECOMPOSED:
-                outputs = DECOMPOSED[name](self, *handles, **params)
-            elif op.prim.elementwise or name in _ELEMENTWISE:
-                outputs = self.elementwise(name, handles, params, op)
+            if halves.computes(op) and any(is_half(v.dtype) for v in op.values()):
+                outputs = halves.lowered(self, op, handles, lambda wide, op: self._lowered(wide, params, op))
+            else:
+                outputs = self._lowered(handles, params, op)
         if outputs is None:
             outputs = self.python(op, params)
         for v, h in zip(op.outputs, outputs if isinstance(outputs, tuple) else (outputs,)):
             self.handles[v] = h
+
+    def _lowered(self, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+        """What stands for the results, or None if there is no code."""
+        name = op.prim.name
+        rule = RULES.get(name) or CONTRACTIONS.get(name)
+        if rule is not None:
+            return rule(self, handles, params, op)
+        if name in DECOMPOSED:
+            return DECOMPOSED[name](self, *handles, **params)
+        return self.elementwise(name, handles, params, op) if op.prim.elementwise or name in _ELEMENTWISE else None
 
     def _handle(self, x: Any) -> Any:
         if isinstance(x, Value):

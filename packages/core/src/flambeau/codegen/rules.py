@@ -45,7 +45,7 @@ def _reduction(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op
 
 def _pieces(low: Lowering, parts: list[tuple[Handle, Layout]], v: Value) -> Any:
     """A new buffer put together from copies."""
-    if v.dtype not in expr.DTYPES:
+    if not expr.movable(v.dtype):
         return None
     operands = [x if isinstance(x, Access) else Uniform(x.number, x.dtype, x.shape) for x, _ in parts]
     node = Node("pieces", "pieces", tuple(operands), (), regions=tuple(layout for _, layout in parts))
@@ -127,7 +127,7 @@ def _split(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) ->
 def _full(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
     v = op.outputs[0]
     number = params["value"]
-    if isinstance(number, complex) or v.dtype.kind not in "fiub" or v.dtype.itemsize == 2 and v.dtype.kind == "f":
+    if isinstance(number, complex) or not expr.movable(v.dtype):
         return None
     with np.errstate(all="ignore"):
         return Uniform(np.full((1,), number, v.dtype)[0], v.dtype, v.shape)

@@ -24,7 +24,7 @@ def scalar_type(d: np.dtype) -> str:
 
 def memory_type(d: np.dtype) -> str:
     """The type of one element in memory."""
-    return "i8" if d.kind == "b" else scalar_type(d)
+    return "i8" if d.kind == "b" else "i16" if d.itemsize == 2 else scalar_type(d)
 
 
 def vector(element: str, lanes: int) -> str:

@@ -13,6 +13,11 @@ BOOL = np.dtype(bool)
 I32, I64, F32, F64 = np.dtype("i4"), np.dtype("i8"), np.dtype("f4"), np.dtype("f8")
 
 
+def is_half(d: np.dtype) -> bool:
+    """float16 or bfloat16, which are float32 in registers."""
+    return d.itemsize == 2 and d.kind in "fV"
+
+
 class V:
     """A value: its text in the code, the NumPy dtype it stands for, and how many lanes it has (0: not a vector)."""
 
