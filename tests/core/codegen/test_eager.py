@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import numpy as np
@@ -240,6 +242,21 @@ def test_several_python_threads(table):
     for t in threads:
         t.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_waits_for_nobody(table):
+    x = fb.randn(100, 100)
+    x.exp()
+    (kernel,) = table.values()
+    with kernel.lock, kernel.call.program.lock:  # as if another thread were in it
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            same = np.allclose(x.exp(), np.exp(x.numpy()), rtol=1e-5)
+            os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_compiled_functions_and_vmap_do_not_care(table):

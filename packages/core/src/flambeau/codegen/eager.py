@@ -9,6 +9,7 @@ function that comes in ever new shapes, from its FORMS-th on, since each takes l
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -85,6 +86,15 @@ class Kernels:
         self.kernels: OrderedDict[Any, Kernel] = OrderedDict()
         self.building = threading.local()
         self.lock = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._unlock)
+
+    def _unlock(self) -> None:
+        """In a forked child: who held a lock is not there."""
+        self.lock = threading.Lock()
+        for kernel in self.kernels.values():
+            kernel.lock = threading.Lock()
+            kernel.call.program.lock = threading.Lock()
 
     def __call__(self, fn: Callable[..., Any], given: Arguments, params: dict[str, Any], written: Sequence[int] = ()) -> Any:
         """What `fn(*given, **params)` computes, as arrays; NotImplemented if NumPy is to do it. `written`: arguments that fn writes to."""
