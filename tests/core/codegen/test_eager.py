@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import flambeau as fb
 from flambeau.device import cpu
 from flambeau.device.cpu import CPU_BACKEND
+from flambeau.ops import fused
 
 pytest.importorskip("llvmlite")
 
@@ -22,6 +25,7 @@ F = fb.nn.functional
 def table(monkeypatch):
     """Everything that can runs as machine code, whatever its size; the kernels."""
     kernels = Kernels()
+    monkeypatch.setattr(fused, "_LEAST", 1)
     monkeypatch.setattr(cpu, "LEAST", dict.fromkeys([*cpu.LEAST, "add", "sub", "mul", "div", "abs"], 1))
     before = CPU_BACKEND.large, CPU_BACKEND._load, CPU_BACKEND._compiled
     CPU_BACKEND.accelerate(1, lambda: kernels)
@@ -86,6 +90,10 @@ OPERATIONS = {
     "batch norm": (lambda x: F.batch_norm(x, None, None, training=True), [(4, 3, 5, 5)]),
     "group norm": (lambda x, w: F.group_norm(x, 2, w), [(3, 4, 6), (4,)]),
     "cross entropy": (lambda x: F.cross_entropy(x, fb.arange(6)), [(6, 40)]),
+    "convolution": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(2, 3, 7, 7), (4, 3, 3, 3), (4,)]),
+    "strided convolution": (lambda x, w: F.conv1d(x, w, stride=2, groups=2), [(2, 4, 19), (6, 2, 3)]),
+    "pooling": (lambda x: F.max_pool2d(x, 2), [(2, 3, 8, 8)]),
+    "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [(2, 2, 9, 8)] * 3),
     "transposed": (lambda x: x.mT.exp() + x.mT, [(6, 40)]),
     "expanded": (lambda x: x.expand(3, 6, 40) * 2, [(6, 40)]),
     "sliced": (lambda x: (x[:, ::2] * 3).tanh(), [(6, 40)]),
@@ -209,6 +217,15 @@ def test_an_update_counts_the_versions(table):
             loss.backward()
 
 
+def test_kernels_keep_no_arrays_and_little_memory(table, monkeypatch):
+    for n in range(20, 60):
+        fb.randn(n, n).tanh() if n % 2 else fb.randn(n, n).exp()
+    assert len(table) == 40 and not any(k.call.results or k.call._arrays for k in table.values())
+    monkeypatch.setattr("flambeau.codegen.eager.MOST", 5)
+    fb.randn(7, 7).tanh()
+    assert len(table) <= 5
+
+
 def test_several_python_threads(table):
     x = fb.randn(100, 100)
     expected = on_numpy(x.exp).numpy()
@@ -225,6 +242,21 @@ def test_several_python_threads(table):
     for t in threads:
         t.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_waits_for_nobody(table):
+    x = fb.randn(100, 100)
+    x.exp()
+    (kernel,) = table.values()
+    with kernel.lock, kernel.call.program.lock:  # as if another thread were in it
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            same = np.allclose(x.exp(), np.exp(x.numpy()), rtol=1e-5)
+            os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_compiled_functions_and_vmap_do_not_care(table):

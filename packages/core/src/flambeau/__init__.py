@@ -122,7 +122,7 @@ def _kernels() -> object:
     return kernels()
 
 
-_CPU.accelerate(1 << 16, _kernels)
+_CPU.accelerate(1 << 14, _kernels)
 
 float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
 cfloat, cdouble = complex64, complex128

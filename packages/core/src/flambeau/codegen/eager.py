@@ -9,6 +9,7 @@ function that comes in ever new shapes, from its FORMS-th on, since each takes l
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,18 +23,20 @@ from flambeau.base.switches import are_deterministic_algorithms_enabled
 from flambeau.codegen import llvm
 from flambeau.codegen.build import build
 from flambeau.codegen.pool import pool
-from flambeau.codegen.program import Program, Segment
+from flambeau.codegen.program import Program, Segment, address_of
 from flambeau.graph.capture import capturing
-from flambeau.graph.ir import Scalar
+from flambeau.graph.ir import Graph, Scalar
 from flambeau.graph.number import RuntimeNumber
 from flambeau.graph.verify import verify
 from flambeau.primitives.bind import state
 from flambeau.primitives.movement import expand
+from flambeau.primitives.prim import Prim
 
 FORMS = 32  # signatures of a function (with these dtypes) that get kernels, unless `use_deterministic_algorithms(True)` wants all
 MOST = 512  # kernels that are kept in memory; those used longest ago go first, and come back from the cache on disk
 _SMALL = 1 << 12  # elements up to which an array in some other layout is copied first
 _ARENA = 64 << 20  # bytes of working memory beyond which a kernel is not kept
+_ARENAS = 256 << 20  # and of all kernels together
 
 Arguments = Sequence[Any]  # arrays and numbers
 
@@ -48,10 +51,13 @@ class Kernel:
         self.made = list(zip(program.results, program.shapes))[: len(program.results) - len(written)]
         arrays = [given[i] for i in inputs]
         self.call = program.bind(arrays, [None] * len(self.made) + [given[i] for i in written])
+        self.call.results.clear()  # arrays are given at each run; none is kept
+        self.call._arrays.clear()
         self.block: Any = memoryview(self.call._block)  # type: ignore[arg-type]
         self.slots = [program.block.slots[b] for b in program.inputs]
         self.places = [program.block.slots[b] for b in program.results]
         self.threads = any(isinstance(s, Segment) and s.threads for s in program.segments)
+        self.arena = program.arena.nbytes
         self.lock = threading.Lock()
 
     def run(self, given: Arguments) -> Any:
@@ -60,9 +66,9 @@ class Kernel:
         with self.lock:
             block = self.block
             for slot, i in zip(self.slots, self.inputs):
-                block[slot] = given[i].ctypes.data
+                block[slot] = address_of(given[i])
             for slot, array in zip(self.places, (*results, *[given[i] for i in self.written])):
-                block[slot] = array.ctypes.data
+                block[slot] = address_of(array)
             if self.scalars:
                 self.call.scalars[:] = [given[i] for i in self.scalars]
             if self.threads:
@@ -80,6 +86,15 @@ class Kernels:
         self.kernels: OrderedDict[Any, Kernel] = OrderedDict()
         self.building = threading.local()
         self.lock = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._unlock)
+
+    def _unlock(self) -> None:
+        """In a forked child: who held a lock is not there."""
+        self.lock = threading.Lock()
+        for kernel in self.kernels.values():
+            kernel.lock = threading.Lock()
+            kernel.call.program.lock = threading.Lock()
 
     def __call__(self, fn: Callable[..., Any], given: Arguments, params: dict[str, Any], written: Sequence[int] = ()) -> Any:
         """What `fn(*given, **params)` computes, as arrays; NotImplemented if NumPy is to do it. `written`: arguments that fn writes to."""
@@ -114,9 +129,13 @@ class Kernels:
             self.seen[signature] = kernel is not None
             if kernel is not None:
                 self.kernels[signature] = kernel
-                while len(self.kernels) > MOST:
-                    self.kernels.popitem(last=False)
+                self._forget()
             return kernel
+
+    def _forget(self) -> None:
+        held = sum(kernel.arena for kernel in self.kernels.values())
+        while len(self.kernels) > MOST or (held > _ARENAS and len(self.kernels) > 1):
+            held -= self.kernels.popitem(last=False)[1].arena
 
 
 def _signature(fn: Any, given: Arguments, params: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -154,25 +173,52 @@ def _signature(fn: Any, given: Arguments, params: dict[str, Any]) -> tuple[Any, 
 def _compiled(fn: Any, given: Arguments, params: Any, written: Sequence[int], spread: list[Any]) -> Kernel | None:
     """A kernel for these arguments, whose arrays stay as they are."""
     arrays = [x.copy() if isinstance(x, np.ndarray) else x for x in given]  # each in memory of its own: another call may differ there
+    made = _row(fn, arrays, params, spread) if isinstance(fn, Prim) else _captured(fn, arrays, params, written, spread)
+    if made is None:
+        return None
+    graph, inputs, stored = made
+    several = isinstance(fn, Prim) and fn.multi
+    first = len(graph.results) - len(stored)
+    donated = {first + j: inputs.index(i) for j, i in enumerate(stored) if i in inputs}
+    program = build(verify(graph), donated)
+    if not program.native or program.arena.nbytes > _ARENA:
+        return None
+    return Kernel(program, inputs, [scalar.name[0] for scalar in graph.scalars], stored, arrays, several)
+
+
+Made = tuple[Graph, list[int], list[int]]  # a graph, the arguments that its inputs are, and those that its last results replace
+
+
+def _row(prim: Prim, arrays: list[Any], params: Any, spread: list[Any]) -> Made:
+    """The graph of one primitive, which need not run for that."""
+    graph, operands = Graph(), list(arrays)
+    inputs = [i for i, x in enumerate(arrays) if isinstance(x, np.ndarray)]
+    for i, x in enumerate(arrays):
+        if isinstance(x, np.ndarray):
+            operands[i] = graph.input(x.shape, x.dtype)
+            if spread[i] is not None:
+                (operands[i],) = graph.add(expand, (operands[i],), {"shape": spread[i]}, [(spread[i], x.dtype)]).outputs
+        elif type(x) is float:
+            operands[i] = Scalar((i,))
+            graph.scalars.append(operands[i])
+    inferred = prim.infer(*[1.0 if isinstance(x, Scalar) else x for x in operands], **params)
+    graph.results = list(graph.add(prim, tuple(operands), params, inferred if isinstance(inferred, list) else [inferred]).outputs)
+    return graph, inputs, []
+
+
+def _captured(fn: Any, arrays: list[Any], params: Any, written: Sequence[int], spread: list[Any]) -> Made | None:
+    """The graph of a function that gives one tensor or writes to its arguments."""
     with capturing() as capture:
-        tensors = [_argument(x, i, spread[i]) for i, x in enumerate(arrays)]
-        out = fn(*tensors, **params)
-    results = [capture.read(o) for o in (out if isinstance(out, tuple) else () if out is None else (out,))]
+        out = fn(*[_argument(x, i, spread[i]) for i, x in enumerate(arrays)], **params)
+    results = [] if out is None else [capture.read(out)]
     positions = {id(a): i for i, a in enumerate(arrays)}
     if capture.reads or any(id(a) not in positions for a in capture.outside):
         return None
     stored = {positions[id(a)]: value for a, value in capture.written()}
     if set(stored) - set(written):
         return None
-    graph = capture.graph
-    inputs = [positions[id(a)] for a in capture.outside]
-    graph.results = results + list(stored.values())
-    donated = {len(results) + j: inputs.index(i) for j, i in enumerate(stored) if i in inputs}
-    program = build(verify(graph), donated)
-    if not program.native or program.arena.nbytes > _ARENA:
-        return None
-    scalars = [scalar.name[0] for scalar in graph.scalars]
-    return Kernel(program, inputs, scalars, list(stored), arrays, isinstance(out, tuple))
+    capture.graph.results = results + list(stored.values())
+    return capture.graph, [positions[id(a)] for a in capture.outside], list(stored)
 
 
 def _argument(x: Any, i: int, shape: tuple[int, ...] | None) -> Any:

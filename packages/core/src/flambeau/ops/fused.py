@@ -20,6 +20,8 @@ from flambeau.primitives.bind import state
 from flambeau.primitives.prim import like, unlisted
 from flambeau.tensor.tensor import Tensor
 
+_LEAST = 1 << 15  # elements from which a kernel is worth its call
+
 
 def fused(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a function of one tensor, and of settings that are hashable."""
@@ -47,7 +49,12 @@ def fused(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(fn)
     def call(input: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(input) is Tensor and type(input._a) is ndarray and input._a.size >= CPU_BACKEND.large and state.interceptor is None:
+        if (
+            type(input) is Tensor
+            and type(input._a) is ndarray
+            and input._a.size >= max(CPU_BACKEND.large, _LEAST)
+            and state.interceptor is None
+        ):
             settings = (args, tuple(kwargs.items()))
             in_place = True in args or kwargs.get("inplace")
             if not in_place and input._a.dtype.kind == "f":
