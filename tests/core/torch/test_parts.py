@@ -178,6 +178,26 @@ def test_missing_names_with_their_lines():
     ]
 
 
+def test_names_of_torchvision():
+    pytest.importorskip("flambeau_vision")
+    from flambeau.torch._compat import check_source
+
+    source = "from torchvision import transforms as T, models\nT.ToTensor, T.Compose, models.resnet18, models.nope, T.v2.Resize"
+    assert [use.name for use in check_source(source)] == ["torchvision.models.nope"]
+
+
+def test_pictures_become_tensors(torch):
+    import numpy as np
+
+    from flambeau.torch._vision import ToTensor, to_tensor
+
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert torch.equal(to_tensor(picture), torch.from_numpy(picture).permute(2, 0, 1).float() / 255)
+    assert to_tensor(np.ones((2, 2), np.int32)).dtype is torch.int32 and ToTensor()(np.ones((2, 2), bool)).max() == 1.0
+    with pytest.raises(ArgumentTypeError, match="2 or 3 axes"):
+        to_tensor(np.ones(2))
+
+
 def test_the_command(tmp_path):
     from click.testing import CliRunner
 

@@ -99,10 +99,23 @@ NAMES: dict[str, str] = {
     "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
     "xpu.is_available": "flambeau.torch._extras:no",
 }
+for _home in ("transforms", "transforms.transforms", "transforms.v2"):
+    NAMES[f"torchvision.{_home}.ToTensor"] = "flambeau.torch._vision:ToTensor"
+for _home in ("transforms.functional", "transforms.v2.functional"):
+    NAMES[f"torchvision.{_home}.to_tensor"] = "flambeau.torch._vision:to_tensor"
 BASES |= {"mps": "", "xpu": "", "nn.parallel": "", "nn.parallel.distributed": ""}
 
 # Names of Flambeau's own that PyTorch does not have: hidden, so that `hasattr(torch, name)` answers as in PyTorch.
 HIDDEN = frozenset({"get", "list", "name", "explain"})
 
-# Other packages under their PyTorch names.
+# Other packages under their PyTorch names, and the modules of them that are elsewhere.
 PACKAGES = {"torchvision": "flambeau_vision", "torchaudio": "flambeau_audio"}
+MOVED = {
+    "torchvision.transforms.functional": "flambeau_vision.functional",
+    "torchvision.transforms.transforms": "flambeau_vision.transforms",
+    "torchvision.transforms.v2": "flambeau_vision.transforms",
+    "torchvision.transforms.v2.functional": "flambeau_vision.functional",
+    "torchvision.datasets.folder": "flambeau_vision.datasets",
+    "torchvision.datasets.mnist": "flambeau_vision.datasets",
+    "torchvision.datasets.cifar": "flambeau_vision.datasets",
+}
