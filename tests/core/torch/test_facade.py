@@ -25,7 +25,7 @@ def torch():
 
 
 def test_names_are_the_same_objects(torch):
-    assert torch.relu is flambeau.relu and torch.Tensor is flambeau.Tensor and torch.compile is flambeau.compile
+    assert torch.relu is flambeau.relu and torch.Tensor is flambeau.Tensor
     assert torch.nn.Linear is flambeau.nn.Linear and torch.nn.functional.gelu is flambeau.nn.functional.gelu
     assert torch.optim.lr_scheduler.StepLR is flambeau.optim.lr_scheduler.StepLR
     assert torch.utils.data.DataLoader is flambeau.data.DataLoader
@@ -195,3 +195,42 @@ def test_importing_flambeau_alone_makes_no_torch(tmp_path):
     """
     done = python(code, run=(), folder=tmp_path)
     assert done.stdout.startswith("False"), done.stderr
+
+
+def test_torchvision_is_flambeau_vision(tmp_path):
+    pytest.importorskip("flambeau_vision")
+    code = """
+        import numpy as np
+        import torch
+        import torchvision
+        import torchvision.transforms.functional as TF
+        from torchvision import models, ops, transforms, utils
+        from torchvision.models.resnet import resnet18
+        import flambeau_vision
+        import flambeau_vision.functional
+
+        assert torchvision.models.resnet18 is resnet18 is flambeau_vision.models.resnet18 and models is torchvision.models
+        assert TF.resize is flambeau_vision.functional.resize and ops.nms is flambeau_vision.ops.nms
+        change = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+        picture = change(np.full((2, 3, 1), 255, np.uint8))
+        assert picture.shape == (1, 2, 3) and picture.max() == 1.0
+        try:
+            torchvision.models.resnet19
+        except AttributeError as error:
+            print("torchvision.models.resnet19: expected a name" in str(error))
+    """
+    home = Path(flambeau.__file__).parents[3] / "vision" / "src"
+    done = python(code, folder=tmp_path, path=[str(home)])
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path):
+    code = """
+        import torch
+        try:
+            import torchaudio
+        except ModuleNotFoundError as error:
+            print(error)
+    """
+    done = python(code, folder=tmp_path)
+    assert "pip install flambeau-audio" in done.stdout or not done.stdout, done.stderr

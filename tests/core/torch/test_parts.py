@@ -1,9 +1,9 @@
-"""The parts of PyTorch that exist for its programs alone: amp, jit, profiler, saving of modules, the static check."""
+"""The parts of PyTorch that exist for its programs alone: jit, profiler, saving of modules, the static check."""
 
 import pytest
 
 import flambeau as fb
-from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError
+from flambeau.base.errors import ArgumentTypeError, FileFormatError
 from flambeau.primitives.generator import use_stream
 
 
@@ -15,56 +15,19 @@ def torch():
     use_stream("philox")
 
 
-# -- amp ----------------------------------------------------------------------------------------------------------------------------------
-def test_autocast_says_its_state(torch):
-    assert not torch.is_autocast_enabled("cpu")
+# -- aliases --------------------------------------------------------------------------------------------------------------------------------
+def test_mixed_precision_is_flambeaus(torch):
+    assert torch.autocast is torch.amp.autocast is fb.autocast and torch.amp.GradScaler is torch.GradScaler is fb.amp.GradScaler
+    assert torch.cuda.amp.autocast is fb.cuda.amp.autocast and not torch.is_autocast_enabled("cpu")
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
-        with torch.autocast("cpu", enabled=False):
-            assert not torch.is_autocast_enabled("cpu")
-        assert not torch.is_autocast_enabled("cuda")
-    seen = []
-    torch.amp.autocast("cpu")(lambda: seen.append(torch.is_autocast_enabled("cpu")))()
-    assert seen == [True]
-    with torch.cuda.amp.autocast():
-        assert torch.is_autocast_enabled()
+        assert torch.is_autocast_enabled("cpu") and (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
 
 
-def test_scaler_skips_overflow_and_adapts(torch):
-    p = torch.nn.Parameter(torch.ones(2))
-    optimizer = torch.optim.SGD([p], lr=0.5)
-    scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
-    for expected in (8.0, 16.0):
-        optimizer.zero_grad()
-        scaler.scale(p.sum()).backward()
-        scaler.step(optimizer)
-        scaler.update()
-        assert scaler.get_scale() == expected
-    assert p.tolist() == [0.0, 0.0]
-    p.grad = torch.tensor([1.0, float("inf")])
-    scaler.step(optimizer)
-    scaler.update()
-    assert p.tolist() == [0.0, 0.0] and scaler.get_scale() == 8.0
-    p.grad = torch.tensor([8.0, 16.0])
-    scaler.unscale_(optimizer)
-    assert p.grad.tolist() == [1.0, 2.0]
-    with pytest.raises(ArgumentError, match="a second one"):
-        scaler.unscale_(optimizer)
-    scaler.step(optimizer)
-    with pytest.raises(ArgumentError, match="a second one"):
-        scaler.step(optimizer)
-    other = torch.amp.GradScaler("cpu")
-    other.load_state_dict(scaler.state_dict())
-    assert other.state_dict() == scaler.state_dict() and set(scaler.state_dict()) >= {"scale", "_growth_tracker"}
-
-
-def test_a_scaler_for_cuda_is_off_without_one(torch):
-    if fb.cuda.is_available():
-        pytest.skip("there is one")
-    with pytest.warns(UserWarning, match="no CUDA device"):
-        scaler = torch.cuda.amp.GradScaler()
-    loss = torch.ones(1)
-    assert scaler.scale(loss) is loss and scaler.get_scale() == 1.0 and not scaler.is_enabled() and scaler.state_dict() == {}
+def test_compile_takes_pytorchs_options(torch):
+    double = torch.compile(lambda x: 2 * x, dynamic=True, mode="reduce-overhead", backend="inductor")
+    assert [double(torch.ones(2)).tolist() for _ in range(3)] == [[2.0, 2.0]] * 3
+    net = torch.nn.Linear(2, 1)
+    assert torch.compile(net, disable=True) is net and torch.compile(fullgraph=True)(net)(torch.ones(1, 2)).shape == (1, 1)
 
 
 # -- jit and profiler ---------------------------------------------------------------------------------------------------------------------
@@ -176,6 +139,26 @@ def test_missing_names_with_their_lines():
         (11, "torch.Tensor.frobnicate"),
         (14, "torch.fx.symbolic_trace"),
     ]
+
+
+def test_names_of_torchvision():
+    pytest.importorskip("flambeau_vision")
+    from flambeau.torch._compat import check_source
+
+    source = "from torchvision import transforms as T, models\nT.ToTensor, T.Compose, models.resnet18, models.nope, T.v2.Resize"
+    assert [use.name for use in check_source(source)] == ["torchvision.models.nope"]
+
+
+def test_pictures_become_tensors(torch):
+    import numpy as np
+
+    from flambeau.torch._vision import ToTensor, to_tensor
+
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert torch.equal(to_tensor(picture), torch.from_numpy(picture).permute(2, 0, 1).float() / 255)
+    assert to_tensor(np.ones((2, 2), np.int32)).dtype is torch.int32 and ToTensor()(np.ones((2, 2), bool)).max() == 1.0
+    with pytest.raises(ArgumentTypeError, match="2 or 3 axes"):
+        to_tensor(np.ones(2))
 
 
 def test_the_command(tmp_path):

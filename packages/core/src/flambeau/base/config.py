@@ -59,6 +59,8 @@ class Settings:
     """
 
     home: Path | None = _setting(None, _path, "cache directory (default: the user's cache directory)")
+    mirrors: tuple[str, ...] = _setting((), _names, "comma-separated PREFIX=PLACE: where else files are, tried first")
+    weights_lock: Path | None = _setting(None, _path, "a weights.lock: nothing is fetched that it does not list")
     offline: bool = _setting(False, _flag, "1 = never touch the network")
     eager_kernels: bool = _setting(True, _flag, "0 = large operations run on NumPy, not as machine code, outside `compile`")
     debug: bool = _setting(False, _flag, "1 = the command line shows tracebacks")
@@ -75,6 +77,16 @@ class Settings:
             return self.home
         root = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else None)
         return (Path(root).expanduser() if root else Path.home() / ".cache") / "flambeau"
+
+    @property
+    def hf_cache(self) -> Path:
+        """The cache of Hugging Face: `$HF_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`."""
+        place = os.environ.get("HF_HUB_CACHE")
+        if place:
+            return Path(place).expanduser()
+        home = os.environ.get("HF_HOME")
+        root = os.environ.get("XDG_CACHE_HOME")
+        return (Path(home).expanduser() if home else (Path(root).expanduser() if root else Path.home() / ".cache") / "huggingface") / "hub"
 
 
 _FIELDS = {PREFIX + f.name.upper(): f for f in fields(Settings)}

@@ -7,8 +7,8 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -18,9 +18,10 @@ from flambeau.base.config import settings
 from flambeau.base.errors import DownloadError, OfflineError, explain
 from flambeau.base.files import CHUNK, file_lock, publish, sha256_of
 from flambeau.base.hooks import call_hook
-from flambeau.hub.cache import cached_path, check_sha256, is_intact
-
-Report = Callable[[int, int | None], None]
+from flambeau.hub.cache import cached_path, check_sha256, file_name, is_intact
+from flambeau.hub.lock import check_locked
+from flambeau.hub.mirrors import places
+from flambeau.hub.progress import Report, download_bar
 
 ATTEMPTS = 4
 TIMEOUT = 30.0  # seconds without a byte before an attempt is given up
@@ -31,33 +32,38 @@ class _Passing(Exception):
     """An attempt failed for a reason that may not last; what has arrived is kept."""
 
 
-def fetch(url: str, sha256: str, *, size: int | None = None, progress: Report | None = None, pause: float = 0.5) -> Path:
+def fetch(url: str, sha256: str, *, size: int | None = None, progress: Report | bool = False, pause: float = 0.5) -> Path:
     """A local file with this checksum: the cached one, or a download.
 
-    Several processes may ask at once; one downloads, the others wait for it. An interrupted download goes on where it stopped.
+    Several processes may ask at once; one downloads, the others wait for it. An interrupted download goes on where it stopped. Mirrors
+    (`FLAMBEAU_MIRRORS`) are tried before the address itself.
 
     Args:
         url: `https://`, `http://`, `file://`, or a scheme that a plugin fetches.
         sha256: the checksum of the content, verified after the download and again at each call. Where a source states no more, its first
             8 to 32 digits will do.
         size: bytes; a file that turns out larger is refused.
-        progress: called with the bytes so far and in all (None when unknown).
+        progress: called with the bytes so far and in all (None when unknown); True draws a bar on a terminal.
         pause: seconds before the second attempt; doubled for each further one.
 
     Raises OfflineError when the network is needed and `FLAMBEAU_OFFLINE=1`, and DownloadError for everything else that goes wrong.
     """
     sha256 = check_sha256(sha256, url)
     path = cached_path(url, sha256)
+    check_locked(url, sha256)
     if is_intact(path, sha256):
         return path
-    if settings().offline and urlsplit(url).scheme != "file":
+    sources = [place for place in places(url) if not settings().offline or urlsplit(place).scheme == "file"]
+    if not sources:
         hint = f"unset FLAMBEAU_OFFLINE, or put the file at {path}"
         got = "a damaged file in the cache" if path.exists() else "no such file in the cache"
         raise OfflineError(explain(f"fetch {url}", expected="a cached copy, because FLAMBEAU_OFFLINE is set", got=got, hint=hint))
     try:
         with file_lock(path.with_name(path.name + ".lock")):
             if not is_intact(path, sha256):  # another process may have fetched it meanwhile
-                _download(_Job(url, path.with_name(path.name + ".part"), sha256, size, progress), pause)
+                job = _Job(url, path.with_name(path.name + ".part"), sha256, size, None if isinstance(progress, bool) else progress)
+                with download_bar(file_name(url)) if progress is True else nullcontext(job.progress) as report:
+                    _download_from(sources, replace(job, progress=report), pause)
                 publish(path.with_name(path.name + ".part"), path)
     except (DownloadError, KeyboardInterrupt):
         raise
@@ -74,6 +80,16 @@ class _Job:
     sha256: str
     size: int | None
     progress: Report | None
+
+
+def _download_from(sources: list[str], job: _Job, pause: float) -> None:
+    """Try one address after the other; the error is that of the last."""
+    for position, source in enumerate(sources, start=1):
+        try:
+            return _download(replace(job, url=source), pause)
+        except DownloadError:
+            if position == len(sources):
+                raise
 
 
 def _download(job: _Job, pause: float) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, did_you_mean, explain
+from flambeau.hub.download import fetch
+from flambeau.hub.huggingface import SCHEME, hf_path
 from flambeau.serialization.formats import load
 from flambeau.serialization.pth.machine import Opaque
 from flambeau.tensor.tensor import Tensor
@@ -22,12 +24,13 @@ _NESTS = ("state_dict", "model_state_dict", "model", "module", "net", "network",
 _DEEPEST = 64  # modules inside modules
 
 
-def load_weights(source: str | os.PathLike[str], key: str | None = None) -> dict[str, Tensor]:
+def load_weights(source: str | os.PathLike[str], key: str | None = None, *, sha256: str | None = None) -> dict[str, Tensor]:
     """Read weights of any known format into `{name: tensor}`, in file order, on the CPU.
 
     `source` is a safetensors or PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`), the index of a sharded model, or a folder such as a
-    Hugging Face repository. Tensors stay on a private memory map of the file where it allows that, so that only what is used is read,
-    and writing to one does not change the file. Nothing is executed: objects of unknown classes beside the weights are passed over.
+    Hugging Face repository; or `hf://org/name@revision`; or the address of a file with its `sha256`. Tensors stay on a private memory
+    map of the file where it allows that, so that only what is used is read, and writing to one does not change the file. Nothing is
+    executed: objects of unknown classes beside the weights are passed over.
 
     A module that was pickled whole gives the names that its `state_dict()` had. In a training checkpoint the weights are found under the
     usual keys (`state_dict`, `model_state_dict`, `model`, ...); `key` names another one, with dots for nested dicts.
@@ -41,11 +44,22 @@ def load_weights(source: str | os.PathLike[str], key: str | None = None) -> dict
     >>> fb.hub.load_weights(path)
     {'w': tensor([1., 1.])}
     """
-    path = Path(source)
+    path = _local(source, sha256)
     if path.is_dir():
         path = weight_file(path)
     found = load(path, "cpu", mmap=True, opaque=True)
     return _choose(found, key, str(path))
+
+
+def _local(source: str | os.PathLike[str], sha256: str | None) -> Path:
+    """The file or folder on this machine."""
+    if isinstance(source, str) and source.startswith(SCHEME):
+        return hf_path(source)
+    if isinstance(source, str) and "://" in source:
+        if sha256 is None:
+            raise ArgumentError(explain(f"weights at {source}", expected="their sha256", got="none", hint="sha256='...'"))
+        return fetch(source, sha256, progress=True)
+    return Path(source)
 
 
 def weight_file(folder: str | os.PathLike[str]) -> Path:

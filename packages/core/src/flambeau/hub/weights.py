@@ -55,7 +55,7 @@ class Weights:
         for name in ("meta", "options"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
-    def path(self, progress: Callable[[int, int | None], None] | None = None) -> Path:
+    def path(self, progress: Callable[[int, int | None], None] | bool = False) -> Path:
         """A checked local copy, downloaded at most once. Raises DownloadError, or OfflineError when switched offline."""
         return fetch(self.url, self.sha256, size=self.size, progress=progress)
 

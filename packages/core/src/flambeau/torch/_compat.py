@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, explain
-from flambeau.torch._facade import ROOT
-from flambeau.torch._table import PACKAGES
+from flambeau.torch._facade import ROOT, home_of, spec_of
+from flambeau.torch._table import NAMES, PACKAGES
 
 _TOPS = ("torch", *PACKAGES)
 
@@ -113,14 +113,9 @@ class _Names:
 def why_missing(name: str) -> str:
     """Why a dotted name is not here; "" if it is. What follows a function or an object is not judged."""
     top, *rest = name.split(".")
-    if top == "torch":
-        value: Any = import_module(ROOT)
-    else:
-        try:
-            value = import_module(PACKAGES[top])
-        except ImportError:
-            install = PACKAGES[top].replace("_", "-")
-            return f"needs {install} (pip install {install})"
+    if top in PACKAGES:
+        return _why_missing_elsewhere(top, rest)
+    value: Any = import_module(ROOT)
     shown = top
     for part in rest:
         if not isinstance(value, (ModuleType, type)):
@@ -129,7 +124,26 @@ def why_missing(name: str) -> str:
         try:
             value = _part(value, part)
         except (AttributeError, ImportError):
-            return "not in Flambeau" if shown == name else f"{shown} is not in Flambeau"
+            return _absent(name, shown)
+    return ""
+
+
+def _absent(name: str, shown: str) -> str:
+    return "not in Flambeau" if shown == name else f"{shown} is not in Flambeau"
+
+
+def _why_missing_elsewhere(top: str, rest: list[str]) -> str:
+    """The same for names of torchvision and torchaudio, whose packages may not be installed."""
+    if spec_of(PACKAGES[top]) is None:
+        install = PACKAGES[top].replace("_", "-")
+        return f"needs {install} (pip install {install})"
+    shown = top
+    for part in rest:
+        module, shown = shown, f"{shown}.{part}"
+        if shown in NAMES:
+            return ""
+        if spec_of(home_of(shown)) is None:
+            return "" if hasattr(import_module(home_of(module)), part) else _absent(".".join([top, *rest]), shown)
     return ""
 
 

@@ -15,6 +15,22 @@ def no() -> bool:
     return False
 
 
+def compile(
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = None,
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
+) -> Any:
+    """`flambeau.compile`. `dynamic`, `backend`, `mode` and `options` choose among PyTorch's compilers and change nothing here."""
+    if model is None:
+        return lambda inner: compile(inner, fullgraph=fullgraph, disable=disable)
+    return model if disable else flambeau.compile(model, fullgraph=fullgraph)
+
+
 def set_flush_denormal(mode: bool) -> bool:
     """Denormal numbers are kept; False says that the switch has no effect."""
     return False

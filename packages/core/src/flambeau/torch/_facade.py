@@ -16,7 +16,7 @@ from typing import Any
 
 from flambeau.base.errors import FlambeauError, did_you_mean, explain
 from flambeau.base.lazy import AliasLoader
-from flambeau.torch._table import BASES, HIDDEN, NAMES, PACKAGES
+from flambeau.torch._table import BASES, HIDDEN, MOVED, NAMES, PACKAGES
 
 ROOT = "flambeau.torch"
 _ABSENT = object()
@@ -33,8 +33,7 @@ def look_up(path: str, name: str) -> Any:
     """What `torch.<path>.<name>` is here; `_ABSENT` if nothing."""
     full = f"{path}.{name}" if path else name
     if full in NAMES:
-        module, _, attribute = NAMES[full].partition(":")
-        return getattr(import_module(module), attribute, _ABSENT)
+        return _named(full)
     if full in BASES:
         return import_module(f"{ROOT}.{full}")
     base = base_of(path)
@@ -44,9 +43,14 @@ def look_up(path: str, name: str) -> Any:
             return value
     if path == "" and name.endswith("_"):  # torch.exp_(x) is x.exp_()
         return getattr(import_module("flambeau").Tensor, name, _ABSENT)
-    if not name.startswith("_") and _spec_of(f"{ROOT}.{full}") is not None:  # a file of this folder, or below a "*"
+    if not name.startswith("_") and spec_of(f"{ROOT}.{full}") is not None:  # a file of this folder, or below a "*"
         return import_module(f"{ROOT}.{full}")
     return _ABSENT
+
+
+def _named(full: str) -> Any:
+    module, _, attribute = NAMES[full].partition(":")
+    return getattr(import_module(module), attribute, _ABSENT)
 
 
 class Facade(ModuleType):
@@ -57,7 +61,7 @@ class Facade(ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         value = _other(self.__name__, name) if self.__name__.partition(".")[0] in PACKAGES else look_up(_path(self.__name__), name)
         if value is _ABSENT:
-            shown = f"torch{self.__name__.removeprefix(ROOT)}"
+            shown = self.__name__.replace(ROOT, "torch", 1)
             hint = did_you_mean(name, dir(self)) or "flambeau compat check FILE lists all such names of a program"
             raise AttributeError(
                 explain(f"{shown}.{name}", expected="a name that Flambeau has", got="none", hint=hint), name=name, obj=self
@@ -67,7 +71,7 @@ class Facade(ModuleType):
 
     def __dir__(self) -> list[str]:
         path = _path(self.__name__)
-        base = base_of(path) if self.__name__.partition(".")[0] not in PACKAGES else None
+        base = home_of(self.__name__) if self.__name__.partition(".")[0] in PACKAGES else base_of(path)
         prefix = f"{path}." if path else ""
         names = {n[len(prefix) :].partition(".")[0] for n in [*NAMES, *BASES] if n.startswith(prefix) and n != path}
         public = getattr(import_module(base), "__all__", None) or dir(import_module(base)) if base else []
@@ -82,19 +86,27 @@ def _path(name: str) -> str:
     return name.removeprefix(ROOT).lstrip(".")
 
 
+def home_of(module: str) -> str:
+    """The Flambeau module behind a module of torchvision or torchaudio."""
+    package, dot, path = module.partition(".")
+    return MOVED.get(module, f"{PACKAGES[package]}{dot}{path}")
+
+
 def _other(module: str, name: str) -> Any:
     """An attribute of a module of torchvision or torchaudio."""
-    package, _, path = module.partition(".")
-    ours = import_module(".".join(filter(None, [PACKAGES[package], path])))
-    value = getattr(ours, name, _ABSENT)
-    if isinstance(value, ModuleType) and value.__name__.startswith(PACKAGES[package]):
-        return import_module(f"{module}.{name}")
-    if value is _ABSENT and _spec_of(f"{ours.__name__}.{name}") is not None:
-        return import_module(f"{module}.{name}")
-    return value
+    full = f"{module}.{name}"
+    if full in NAMES:
+        return _named(full)
+    if full in MOVED:
+        return import_module(full)
+    value = getattr(import_module(home_of(module)), name, _ABSENT)
+    if value is not _ABSENT and not isinstance(value, ModuleType):
+        return value
+    return _ABSENT if name.startswith("_") or spec_of(home_of(full)) is None else import_module(full)
 
 
-def _spec_of(name: str) -> ModuleSpec | None:
+def spec_of(name: str) -> ModuleSpec | None:
+    """How a module would be imported; None if it cannot be."""
     try:
         return find_spec(name)
     except ImportError:
@@ -130,17 +142,17 @@ class _BareNames:
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         top, dot, rest = fullname.partition(".")
         if top == "torch":
-            real = _spec_of(f"{ROOT}{dot}{rest}")
+            real = spec_of(f"{ROOT}{dot}{rest}")
             return None if real is None else _alias(fullname, f"{ROOT}{dot}{rest}", real.submodule_search_locations is not None)
         if top not in PACKAGES:
             return None
-        if _spec_of(PACKAGES[top]) is None:
+        if spec_of(PACKAGES[top]) is None:
             install = PACKAGES[top].replace("_", "-")
             raise ModuleNotFoundError(
                 explain(f"import {fullname}", expected=f"the package {install}", hint=f"pip install {install}"), name=top
             )
         loader: Any = _FacadeLoader()
-        return None if _spec_of(f"{PACKAGES[top]}{dot}{rest}") is None else ModuleSpec(fullname, loader, is_package=True)
+        return None if spec_of(home_of(fullname)) is None else ModuleSpec(fullname, loader, is_package=True)
 
 
 def _alias(fullname: str, real: str, package: bool = True) -> ModuleSpec:

@@ -10,6 +10,9 @@ from __future__ import annotations
 BASES: dict[str, str] = {
     "": "flambeau",
     "accelerator": "flambeau.accelerator",
+    "amp": "flambeau.amp",
+    "amp.autocast_mode": "flambeau.amp",
+    "amp.grad_scaler": "flambeau.amp",
     "autograd": "flambeau.autograd",
     "autograd.forward_ad": "flambeau.func",
     "autograd.function": "flambeau.autograd.function",
@@ -21,7 +24,7 @@ BASES: dict[str, str] = {
     "autograd.variable": "flambeau.autograd.variable",
     "cpu": "flambeau.cpu",
     "cuda": "flambeau.cuda",
-    "cuda.amp": "flambeau.torch.amp",
+    "cuda.amp": "flambeau.cuda.amp",
     "distributions": "flambeau.distributions",
     "distributions.*": "flambeau.distributions",
     "fft": "flambeau.fft",
@@ -68,11 +71,9 @@ BASES: dict[str, str] = {
 # "module.name" -> where it is, as "package.module:attribute".
 NAMES: dict[str, str] = {
     "Event": "flambeau.cuda:Event",
-    "GradScaler": "flambeau.torch.amp:GradScaler",
-    "autocast": "flambeau.torch.amp:autocast",
-    "is_autocast_enabled": "flambeau.torch.amp:is_autocast_enabled",
-    "get_autocast_dtype": "flambeau.torch.amp:get_autocast_dtype",
+    "GradScaler": "flambeau.amp:GradScaler",
     "batch_norm": "flambeau.nn.functional:batch_norm",
+    "compile": "flambeau.torch._extras:compile",
     "constant_pad_nd": "flambeau.nn.functional:pad",
     "embedding": "flambeau.nn.functional:embedding",
     "instance_norm": "flambeau.nn.functional:instance_norm",
@@ -82,8 +83,6 @@ NAMES: dict[str, str] = {
     "serialization.load": "flambeau.torch._saving:load",
     "set_flush_denormal": "flambeau.torch._extras:set_flush_denormal",
     "typename": "flambeau.torch._extras:typename",
-    "cuda.amp.autocast": "flambeau.torch.amp:cuda_autocast",
-    "cuda.amp.GradScaler": "flambeau.torch.amp:GradScaler",
     "mps.is_available": "flambeau.torch._extras:no",
     "nn.DataParallel": "flambeau.torch._parallel:DataParallel",
     "nn.parallel.DataParallel": "flambeau.torch._parallel:DataParallel",
@@ -99,10 +98,23 @@ NAMES: dict[str, str] = {
     "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
     "xpu.is_available": "flambeau.torch._extras:no",
 }
+for _home in ("transforms", "transforms.transforms", "transforms.v2"):
+    NAMES[f"torchvision.{_home}.ToTensor"] = "flambeau.torch._vision:ToTensor"
+for _home in ("transforms.functional", "transforms.v2.functional"):
+    NAMES[f"torchvision.{_home}.to_tensor"] = "flambeau.torch._vision:to_tensor"
 BASES |= {"mps": "", "xpu": "", "nn.parallel": "", "nn.parallel.distributed": ""}
 
 # Names of Flambeau's own that PyTorch does not have: hidden, so that `hasattr(torch, name)` answers as in PyTorch.
 HIDDEN = frozenset({"get", "list", "name", "explain"})
 
-# Other packages under their PyTorch names.
+# Other packages under their PyTorch names, and the modules of them that are elsewhere.
 PACKAGES = {"torchvision": "flambeau_vision", "torchaudio": "flambeau_audio"}
+MOVED = {
+    "torchvision.transforms.functional": "flambeau_vision.functional",
+    "torchvision.transforms.transforms": "flambeau_vision.transforms",
+    "torchvision.transforms.v2": "flambeau_vision.transforms",
+    "torchvision.transforms.v2.functional": "flambeau_vision.functional",
+    "torchvision.datasets.folder": "flambeau_vision.datasets",
+    "torchvision.datasets.mnist": "flambeau_vision.datasets",
+    "torchvision.datasets.cifar": "flambeau_vision.datasets",
+}
