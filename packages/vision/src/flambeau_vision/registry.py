@@ -75,6 +75,22 @@ FAMILIES = (
     ),
 )
 
+DATASETS = {
+    "cifar10": ("cifar:CIFAR10", "Photographs of ten classes, 32x32."),
+    "cifar100": ("cifar:CIFAR100", "Photographs of a hundred classes, 32x32."),
+    "coco_detection": ("coco:CocoDetection", "COCO: photographs with boxes and masks of 80 classes."),
+    "emnist": ("mnist:EMNIST", "Handwritten letters and digits, 28x28."),
+    "fake_data": ("fake:FakeData", "Random images, for trying things out."),
+    "fashion_mnist": ("mnist:FashionMNIST", "Clothes in ten classes, 28x28."),
+    "image_folder": ("folder:ImageFolder", "Images of one's own, a directory for each class."),
+    "kmnist": ("mnist:KMNIST", "Ten characters of cursive Japanese, 28x28."),
+    "mnist": ("mnist:MNIST", "Handwritten digits, 28x28."),
+    "optical_digits": ("optical_digits:OpticalDigits", "1,797 handwritten digits of 8x8 pixels."),
+    "qmnist": ("mnist:QMNIST", "MNIST with 60,000 images for testing."),
+    "shapes": ("shapes:Shapes", "Made pictures of circles, squares and triangles."),
+    "voc_detection": ("voc:VOCDetection", "PASCAL VOC: photographs with boxes of 20 classes."),
+    "voc_segmentation": ("voc:VOCSegmentation", "PASCAL VOC: photographs with a class for each pixel."),
+}
 RECIPES = {
     "digits": "A small convolutional net learns the optical digits.",
     "digits-ddpm": "A diffusion model learns to draw digits.",
@@ -96,9 +112,7 @@ def flambeau_register(registry: Register) -> None:
     for family in FAMILIES:
         for builder in family.builders:
             registry.model(builder, f"{family.module}:{builder}", summary=family.summary)
-    registry.dataset(
-        "optical_digits", "flambeau_vision.datasets.optical_digits:OpticalDigits", summary="1,797 handwritten digits of 8x8 pixels."
-    )
-    registry.dataset("shapes", "flambeau_vision.datasets.shapes:Shapes", summary="Made pictures of circles, squares and triangles.")
+    for name, (target, summary) in DATASETS.items():
+        registry.dataset(name, f"flambeau_vision.datasets.{target}", summary=summary)
     for name, summary in RECIPES.items():
         registry.recipe(name, f"flambeau_vision.recipes.{name.replace('-', '_')}:recipe", summary=summary)

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "flambeau-vision": {
-        "datasets": ("optical_digits", "shapes"),
+        "datasets": tuple(
+            (
+                "cifar10 cifar100 coco_detection emnist fake_data fashion_mnist image_folder kmnist mnist optical_digits qmnist "
+                "shapes voc_detection voc_segmentation"
+            ).split()
+        ),
         "models": tuple(
             (
                 "alexnet convnext_base convnext_large convnext_small convnext_tiny deeplabv3_mobilenet_v3_large "
