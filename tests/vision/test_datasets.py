@@ -23,6 +23,15 @@ from flambeau_vision.functional import pil_to_tensor
 random = np.random.default_rng(0)
 
 
+def refusal(read):
+    """The message of the FileFormatError, or None when there is none; nothing else may be raised."""
+    try:
+        read()
+    except FileFormatError as error:
+        return str(error)
+    return None
+
+
 def idx(array):
     code = {np.dtype("u1"): 8, np.dtype(">i4"): 12}[array.dtype]
     return struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape) + array.tobytes()
@@ -80,10 +89,8 @@ def test_damaged_idx_files(tmp_path_factory, noise, place, more):
     path = tmp_path_factory.mktemp("idx") / "file-idx3-ubyte"
     for content, name in ((data, path), (gzip.compress(data)[: len(data)], path.with_suffix(".gz"))):
         name.write_bytes(content)
-        try:
-            mnist.read_idx(name)
-        except FileFormatError as error:
-            assert str(name) in str(error)
+        message = refusal(lambda name=name: mnist.read_idx(name))
+        assert message is None or str(name) in message
 
 
 def python2_pickle(pixels, labels):

@@ -19,6 +19,7 @@ from flambeau_vision import utils
 from flambeau_vision.datasets import OpticalDigits
 from flambeau_vision.functional import pil_to_tensor, to_pil_image
 from flambeau_vision.io import image_size, open_image, read_image
+from tests.vision.test_datasets import refusal
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
@@ -84,10 +85,8 @@ def test_damaged_files(tmp_path_factory, format, place, noise, cut):
     data = data[:place] if cut else data[:place] + noise + data[place + len(noise) :]
     path = tmp_path_factory.mktemp("damaged") / "image.bin"
     path.write_bytes(bytes(data))
-    try:
-        assert read_image(path, max_pixels=100_000).shape[0] == 3
-    except FileFormatError as error:
-        assert "image.bin" in str(error)
+    message = refusal(lambda: read_image(path, max_pixels=100_000))
+    assert message is None or "image.bin" in message
 
 
 def test_an_image_that_is_too_large(tmp_path):

@@ -123,7 +123,7 @@ def rle_encode(mask: np.ndarray) -> dict[str, Any]:
 
 
 def rle_from_text(text: str | bytes) -> list[int]:
-    """Run lengths from COCO's text: five bits a character, from 48 on; the sixth says that more follow. From the fourth run on, differences."""
+    """Run lengths from COCO's text: five bits a character, from 48 on; the sixth says that more follow. Later runs are differences."""
     data = text.encode("ascii") if isinstance(text, str) else bytes(text)
     runs: list[int] = []
     place = 0
