@@ -15,7 +15,16 @@ from flambeau.hub import Weights
 from flambeau.testing import ModelCase, floats, run, sample
 from flambeau_vision import models
 from flambeau_vision.models import convnext, densenet, efficientnet, mobilenetv3, resnet, swin_transformer, vgg, vision_transformer
-from flambeau_vision.models.weights import categories, find_weights, get_model, get_model_weights, get_weight, list_models, weights_enum
+from flambeau_vision.models.weights import (
+    categories,
+    find_weights,
+    get_model,
+    get_model_weights,
+    get_weight,
+    list_models,
+    load_into,
+    weights_enum,
+)
 from flambeau_vision.registry import FAMILIES, builders
 from tests.golden.vision_models import PATH
 from tests.vision.seeded import FIXED, MODELS, seeded_images, seeded_state
@@ -23,10 +32,10 @@ from tests.vision.seeded import FIXED, MODELS, seeded_images, seeded_state
 PRETRAINED = [name for name in builders() if name not in ("digits_cnn", "unet")]
 
 
-LARGE = ("alexnet", "wide_resnet50_2", "vit_b_32", "resnext50_32x4d", "efficientnet_b5")
+QUICK = ("resnet18", "densenet121", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "swin_t")
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in MODELS])
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
 def test_outputs_are_those_of_torchvision(name):
     options, size = MODELS[name]
     model = get_model(name, num_classes=10, **options).eval()
@@ -209,17 +218,24 @@ def test_weights_from_a_file(tmp_path):
 def test_downloaded_weights(tmp_path, monkeypatch):
     """The whole way from a name to a loaded model, with a local file in place of the address."""
     monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path / "home"))
-    model = models.densenet121(num_classes=1000)
-    old = {key.replace("norm1", "norm.1").replace("conv2", "conv.2"): value for key, value in model.state_dict().items()}
-    path = tmp_path / "densenet.safetensors"
-    fb.save(old, path)
-    member = models.DenseNet121_Weights.DEFAULT
+    model = models.mobilenet_v3_small()
+    path = tmp_path / "mobilenet.safetensors"
+    fb.save(model.state_dict(), path)
+    member = models.MobileNet_V3_Small_Weights.DEFAULT
     local = Weights(path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest()[:8], meta=member.meta)
     monkeypatch.setattr(type(member), "get_state_dict", lambda self, progress=True: fb.load(local.path()))
-    loaded = models.densenet121(weights="DEFAULT")
+    loaded = models.mobilenet_v3_small(weights="DEFAULT")
     assert not loaded.training
     for key, value in model.state_dict().items():
         assert bool((loaded.state_dict()[key] == value).all())
+
+
+def test_old_names_of_a_densenet():
+    model = densenet.DenseNet(4, (2, 2), 8, **TINY)
+    old = {key.replace("norm1", "norm.1").replace("conv2", "conv.2"): value for key, value in model.state_dict().items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    other = load_into(densenet.DenseNet(4, (2, 2), 8, **TINY), old)
+    assert bool((other.features.denseblock1.denselayer1.norm1.weight == model.features.denseblock1.denselayer1.norm1.weight).all())
 
 
 def test_old_names_of_a_vit():

@@ -302,3 +302,12 @@ def test_gradients_go_through():
         x.grad = None
         transform(x).sum().backward()
         assert float(x.grad.abs().sum()) > 0
+
+
+def test_every_transform_is_registered():
+    from flambeau_vision.registry import METRICS, TRANSFORMS
+
+    assert {target for target, _ in TRANSFORMS.values()} == {f"transforms:{n}" for n in set(T.__all__) - {"InterpolationMode", "Transform"}}
+    from flambeau_vision import metrics
+
+    assert {target.partition(":")[2] for target, _ in METRICS.values()} == set(metrics.__all__) - {"average_precision"}

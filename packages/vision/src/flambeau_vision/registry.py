@@ -75,6 +75,22 @@ FAMILIES = (
     ),
 )
 
+DATASETS = {
+    "cifar10": ("cifar:CIFAR10", "Photographs of ten classes, 32x32."),
+    "cifar100": ("cifar:CIFAR100", "Photographs of a hundred classes, 32x32."),
+    "coco_detection": ("coco:CocoDetection", "COCO: photographs with boxes and masks of 80 classes."),
+    "emnist": ("mnist:EMNIST", "Handwritten letters and digits, 28x28."),
+    "fake_data": ("fake:FakeData", "Random images, for trying things out."),
+    "fashion_mnist": ("mnist:FashionMNIST", "Clothes in ten classes, 28x28."),
+    "image_folder": ("folder:ImageFolder", "Images of one's own, a directory for each class."),
+    "kmnist": ("mnist:KMNIST", "Ten characters of cursive Japanese, 28x28."),
+    "mnist": ("mnist:MNIST", "Handwritten digits, 28x28."),
+    "optical_digits": ("optical_digits:OpticalDigits", "1,797 handwritten digits of 8x8 pixels."),
+    "qmnist": ("mnist:QMNIST", "MNIST with 60,000 images for testing."),
+    "shapes": ("shapes:Shapes", "Made pictures of circles, squares and triangles."),
+    "voc_detection": ("voc:VOCDetection", "PASCAL VOC: photographs with boxes of 20 classes."),
+    "voc_segmentation": ("voc:VOCSegmentation", "PASCAL VOC: photographs with a class for each pixel."),
+}
 RECIPES = {
     "digits": "A small convolutional net learns the optical digits.",
     "digits-ddpm": "A diffusion model learns to draw digits.",
@@ -82,6 +98,67 @@ RECIPES = {
     "digits-vae": "A variational autoencoder learns codes of digits.",
     "shapes-detection": "A small RetinaNet finds the shapes in made pictures.",
     "shapes-segmentation": "A small U-Net finds the class of each pixel of made pictures.",
+}
+
+TRANSFORMS = {
+    "center_crop": ("transforms:CenterCrop", "The middle of an image."),
+    "clamp_bounding_boxes": ("transforms:ClampBoundingBoxes", "Boxes end at the border."),
+    "color_jitter": ("transforms:ColorJitter", "Random brightness, contrast, saturation and hue, in a random order."),
+    "compose": ("transforms:Compose", "Transforms one after the other."),
+    "convert_bounding_box_format": ("transforms:ConvertBoundingBoxFormat", "Boxes in another format."),
+    "cutmix": ("transforms:CutMix", "Each image of a batch gets a window from its neighbour."),
+    "gaussian_blur": ("transforms:GaussianBlur", "Blur with a random sigma."),
+    "grayscale": ("transforms:Grayscale", "Luminance, in 1 or 3 channels."),
+    "identity": ("transforms:Identity", "Does nothing."),
+    "lambda": ("transforms:Lambda", "A function of each part, or only of parts of some types."),
+    "mixup": ("transforms:MixUp", "Each image of a batch is blended with its neighbour, and so are their labels."),
+    "normalize": ("transforms:Normalize", "(image - mean) / std, of floats."),
+    "pad": ("transforms:Pad", "More room on four sides."),
+    "pil_to_tensor": ("transforms:PILToTensor", "PIL images become tensors (C, H, W) in their own range."),
+    "rand_augment": ("transforms:RandAugment", "`num_ops` operations of 14 at one level."),
+    "random_adjust_sharpness": ("transforms:RandomAdjustSharpness", "Sharper or softer images."),
+    "random_affine": (
+        "transforms:RandomAffine",
+        "Random rotation (degrees), translation (shares of the size), scale, and shear (degrees).",
+    ),
+    "random_apply": ("transforms:RandomApply", "All of some transforms with chance p, or none."),
+    "random_autocontrast": ("transforms:RandomAutocontrast", "Channels stretched to the whole range."),
+    "random_choice": ("transforms:RandomChoice", "One of some transforms."),
+    "random_crop": ("transforms:RandomCrop", "A window of one size at a random place."),
+    "random_equalize": ("transforms:RandomEqualize", "An even histogram."),
+    "random_erasing": ("transforms:RandomErasing", "With chance p, a random window gets `value`."),
+    "random_grayscale": ("transforms:RandomGrayscale", "Luminance in as many channels as the image has."),
+    "random_horizontal_flip": ("transforms:RandomHorizontalFlip", "Left to right with chance p."),
+    "random_invert": ("transforms:RandomInvert", "The negative."),
+    "random_order": ("transforms:RandomOrder", "Some transforms, in a random order."),
+    "random_perspective": (
+        "transforms:RandomPerspective",
+        "With chance p, each corner moves inwards by up to half of `distortion_scale` of the size.",
+    ),
+    "random_posterize": ("transforms:RandomPosterize", "Fewer bits."),
+    "random_resized_crop": ("transforms:RandomResizedCrop", "A window of random area and shape, resized to one size."),
+    "random_rotation": ("transforms:RandomRotation", "Rotate by random degrees, counter-clockwise."),
+    "random_solarize": ("transforms:RandomSolarize", "Invert what is bright."),
+    "random_vertical_flip": ("transforms:RandomVerticalFlip", "Upside down with chance p."),
+    "resize": ("transforms:Resize", "To (H, W), or the shorter side to one number (the longer one then at most `max_size`)."),
+    "sanitize_bounding_boxes": (
+        "transforms:SanitizeBoundingBoxes",
+        "Removes boxes that are smaller than `min_size`, or out of the canvas, with their labels.",
+    ),
+    "to_dtype": ("transforms:ToDtype", "Convert pixels."),
+    "to_image": ("transforms:ToImage", "PIL images and arrays become Images."),
+    "to_pil_image": ("transforms:ToPILImage", "Images, and tensors (C, H, W), become PIL images."),
+    "to_pure_tensor": ("transforms:ToPureTensor", "Images, Masks, BoundingBoxes and KeyPoints become tensors without a meaning."),
+    "trivial_augment_wide": ("transforms:TrivialAugmentWide", "One operation of 14 at a random level."),
+}
+METRICS = {
+    "accuracy_at_k": ("metrics:accuracy_at_k", "How often the true class is among the k best."),
+    "coco_ap": ("metrics:CocoAP", "Average precision of detections by COCO's protocol."),
+    "confusion_matrix": ("metrics:confusion_matrix", "How often each class was taken for each."),
+    "frechet_distance": ("metrics:frechet_distance", "The distance of two sets of features, as in the FID."),
+    "mean_iou": ("metrics:mean_iou", "Intersection over union of classes of pixels."),
+    "psnr": ("metrics:psnr", "Peak signal to noise ratio of images, in dB."),
+    "ssim": ("metrics:ssim", "Structural similarity of images."),
 }
 
 
@@ -92,13 +169,14 @@ def builders() -> tuple[str, ...]:
 
 @hookimpl
 def flambeau_register(registry: Register) -> None:
-    """Datasets, models and recipes."""
+    """Models, datasets, transforms, metrics and recipes."""
     for family in FAMILIES:
         for builder in family.builders:
             registry.model(builder, f"{family.module}:{builder}", summary=family.summary)
-    registry.dataset(
-        "optical_digits", "flambeau_vision.datasets.optical_digits:OpticalDigits", summary="1,797 handwritten digits of 8x8 pixels."
-    )
-    registry.dataset("shapes", "flambeau_vision.datasets.shapes:Shapes", summary="Made pictures of circles, squares and triangles.")
+    for name, (target, summary) in DATASETS.items():
+        registry.dataset(name, f"flambeau_vision.datasets.{target}", summary=summary)
+    for kind, table in (("transforms", TRANSFORMS), ("metrics", METRICS)):
+        for name, (target, summary) in table.items():
+            registry.add(kind, name, f"flambeau_vision.{target}", summary=summary)
     for name, summary in RECIPES.items():
         registry.recipe(name, f"flambeau_vision.recipes.{name.replace('-', '_')}:recipe", summary=summary)

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "flambeau-vision": {
-        "datasets": ("optical_digits", "shapes"),
+        "datasets": tuple(
+            (
+                "cifar10 cifar100 coco_detection emnist fake_data fashion_mnist image_folder kmnist mnist optical_digits qmnist "
+                "shapes voc_detection voc_segmentation"
+            ).split()
+        ),
+        "metrics": tuple("accuracy_at_k coco_ap confusion_matrix frechet_distance mean_iou psnr ssim".split()),
         "models": tuple(
             (
                 "alexnet convnext_base convnext_large convnext_small convnext_tiny deeplabv3_mobilenet_v3_large "
@@ -23,6 +29,16 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
             ).split()
         ),
         "recipes": tuple("digits digits-ddpm digits-gan digits-vae shapes-detection shapes-segmentation".split()),
+        "transforms": tuple(
+            (
+                "center_crop clamp_bounding_boxes color_jitter compose convert_bounding_box_format cutmix gaussian_blur "
+                "grayscale identity lambda mixup normalize pad pil_to_tensor rand_augment random_adjust_sharpness random_affine "
+                "random_apply random_autocontrast random_choice random_crop random_equalize random_erasing random_grayscale "
+                "random_horizontal_flip random_invert random_order random_perspective random_posterize random_resized_crop "
+                "random_rotation random_solarize random_vertical_flip resize sanitize_bounding_boxes to_dtype to_image "
+                "to_pil_image to_pure_tensor trivial_augment_wide"
+            ).split()
+        ),
     },
     "flambeau-audio": {},
     "flambeau-text": {

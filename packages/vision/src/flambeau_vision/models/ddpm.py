@@ -98,14 +98,15 @@ class Diffusion:
 
     Args:
         betas: the variance that each step adds, (T,).
+        clip: what the values of images are known not to exceed; on the way back, guesses of the image are cut there. None for no bound.
     """
 
-    def __init__(self, betas: np.ndarray) -> None:
+    def __init__(self, betas: np.ndarray, clip: float | None = None) -> None:
         if betas.ndim != 1 or not ((betas >= 0) & (betas < 1)).all() or not len(betas):
             raise ArgumentError(explain("Diffusion", expected="betas (T,) from 0 to below 1", got=repr(betas)))
         self.betas = betas.astype(np.float64)
         self.kept = np.cumprod(1 - self.betas)  # how much of the image's variance is left
-        self.steps = len(betas)
+        self.steps, self.clip = len(betas), clip
 
     def _at(self, values: np.ndarray, t: Any, x: Any) -> Any:
         chosen = values[t.detach().cpu().numpy()].astype(np.float32)
@@ -124,10 +125,10 @@ class Diffusion:
     def ddpm(self, model: Callable[..., Any], x: Any, *conditions: Any) -> Iterator[Any]:
         """From noise x back to images in T random steps; gives each state, the last one is the result."""
         for t in reversed(range(self.steps)):
-            eps = self._noise(model, x, t, conditions)
-            mean = (x - self.betas[t] / math.sqrt(1 - self.kept[t]) * eps) / math.sqrt(1 - self.betas[t])
-            before = self.kept[t - 1] if t else 1.0
-            variance = self.betas[t] * (1 - before) / (1 - self.kept[t])
+            image, _ = self._guess(model, x, t, conditions)
+            before, beta, gone = self.kept[t - 1] if t else 1.0, self.betas[t], 1 - self.kept[t]
+            mean = math.sqrt(before) * beta / gone * image + math.sqrt(1 - beta) * (1 - before) / gone * x
+            variance = beta * (1 - before) / gone
             x = mean + math.sqrt(variance) * flambeau.randn_like(x) if t else mean
             yield x
 
@@ -137,15 +138,20 @@ class Diffusion:
             raise ArgumentError(explain("ddim", expected=f"1 to {self.steps} steps", got=repr(steps)))
         times = np.linspace(0, self.steps - 1, steps).round().astype(int)[::-1].tolist()
         for t, before in zip(times, [*times[1:], -1], strict=True):
-            eps = self._noise(model, x, t, conditions)
+            image, eps = self._guess(model, x, t, conditions)
             kept, kept_before = self.kept[t], self.kept[before] if before >= 0 else 1.0
-            image = (x - math.sqrt(1 - kept) * eps) / math.sqrt(kept)
             sigma = eta * math.sqrt((1 - kept_before) / (1 - kept) * (1 - kept / kept_before))
             x = math.sqrt(kept_before) * image + math.sqrt(max(1 - kept_before - sigma**2, 0.0)) * eps
             x = x + sigma * flambeau.randn_like(x) if sigma else x
             yield x
 
-    @staticmethod
-    def _noise(model: Callable[..., Any], x: Any, t: int, conditions: tuple[Any, ...]) -> Any:
+    def _guess(self, model: Callable[..., Any], x: Any, t: int, conditions: tuple[Any, ...]) -> tuple[Any, Any]:
+        """The image and the noise that the model sees in x."""
         with flambeau.no_grad():
-            return model(x, flambeau.full((x.shape[0],), t, dtype=flambeau.int64, device=x.device), *conditions)
+            eps = model(x, flambeau.full((x.shape[0],), t, dtype=flambeau.int64, device=x.device), *conditions)
+        near, far = math.sqrt(self.kept[t]), math.sqrt(1 - self.kept[t])
+        image = (x - far * eps) / near
+        if self.clip is not None:
+            image = image.clamp(-self.clip, self.clip)
+            eps = (x - near * image) / far
+        return image, eps

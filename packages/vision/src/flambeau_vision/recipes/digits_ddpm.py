@@ -32,7 +32,7 @@ class Config:
 
 def run(config: Config, context: RunContext) -> dict[str, float]:
     """Train, draw with the averaged weights, judge."""
-    digits, judge, diffusion = Digits(context.device), Judge(), Diffusion(cosine_betas(config.noise_steps))
+    digits, judge, diffusion = Digits(context.device), Judge(), Diffusion(cosine_betas(config.noise_steps), clip=1.0)
     model = DiffusionUNet(1, (config.width, 2 * config.width), num_classes=10).to(context.device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
     optimizer = optim.Adam(model.parameters(), lr=config.lr)
