@@ -76,6 +76,15 @@ class Settings:
         root = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else None)
         return (Path(root).expanduser() if root else Path.home() / ".cache") / "flambeau"
 
+    @property
+    def huggingface_cache(self) -> Path:
+        """Where Hugging Face's programs keep downloads: `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else its default place. Only read here."""
+        own, home = os.environ.get("HF_HUB_CACHE"), os.environ.get("HF_HOME")
+        if own:
+            return Path(own).expanduser()
+        root = os.environ.get("XDG_CACHE_HOME")
+        return (Path(home).expanduser() if home else (Path(root).expanduser() if root else Path.home() / ".cache") / "huggingface") / "hub"
+
 
 _FIELDS = {PREFIX + f.name.upper(): f for f in fields(Settings)}
 _OVERRIDES: ContextVar[MappingProxyType[str, Any]] = ContextVar("flambeau_settings", default=MappingProxyType({}))
