@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -173,3 +175,24 @@ def test_bad_input(gpt):
             GenerationConfig(**wrong)
     with pytest.raises(ArgumentError, match="num_return_sequences of at most num_beams"):
         GenerationConfig(num_return_sequences=2)
+
+
+def test_one_program_serves_prompts_of_all_lengths(gpt):
+    found = []
+    for length in (2, 3, 5, 8):
+        ids = fb.tensor([list(range(1, length + 1))])
+        plain = gpt.generate(ids, max_new_tokens=9).tolist()
+        assert gpt.generate(ids, max_new_tokens=9, cache_implementation="static").tolist() == plain
+        found.append(next(iter(gpt.__dict__["_static_steps"].values())).step)
+    assert all(step is found[0] for step in found) and len(found[0].captures) == 1
+
+
+def test_copies_of_a_model_have_programs_of_their_own(gpt):
+    ids = fb.tensor([[1, 2, 3]])
+    found = gpt.generate(ids, max_new_tokens=4, cache_implementation="static").tolist()
+    other = copy.deepcopy(gpt)
+    assert other.generate(ids, max_new_tokens=4, cache_implementation="static").tolist() == found
+    with fb.no_grad():
+        other.transformer.h[0].mlp.c_fc.weight.mul_(-3.0)
+    assert other.generate(ids, max_new_tokens=4, cache_implementation="static").tolist() == other.generate(ids, max_new_tokens=4).tolist()
+    assert gpt.generate(ids, max_new_tokens=4, cache_implementation="static").tolist() == found

@@ -24,9 +24,9 @@ VALIDATION_BLOCKS = 64
 class Config:
     """The options of the recipe."""
 
-    steps: Annotated[int, "updates"] = 1500
-    batch_size: Annotated[int, "pieces of text an update"] = 16
-    block: Annotated[int, "letters that the model sees at once"] = 128
+    steps: Annotated[int, "updates"] = 1200
+    batch_size: Annotated[int, "pieces of text an update"] = 24
+    block: Annotated[int, "letters that the model sees at once"] = 96
     layers: Annotated[int, "blocks of attention and MLP"] = 4
     width: Annotated[int, "size of a letter's vector"] = 128
     heads: Annotated[int, "heads of attention"] = 4
