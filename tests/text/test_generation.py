@@ -54,6 +54,7 @@ def test_lengths_and_ends():
     assert generate(model, start, max_new_tokens=0, **settings).tolist() == start.tolist()
     longer = generate(model, start[1:], max_new_tokens=6, min_new_tokens=4, eos_token_id=[7], **settings)
     assert 7 not in longer[0, :4].tolist()
+    assert 7 not in generate(model, start[1:], max_length=9, min_length=5, eos_token_id=7, **settings)[0, :5].tolist()
 
 
 def test_beams_find_what_greed_misses():
