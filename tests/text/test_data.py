@@ -91,10 +91,15 @@ def test_packed_texts_do_not_see_each_other():
     from flambeau_text.models import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=8, n_layer=2, n_head=2, n_positions=16)).eval()
-    packed = pack([[1, 2, 3], [4, 5]], 6)
+    texts = [[1, 2, 3], [4, 5]]
+    packed = pack(texts, 6)
     mask = fb.from_numpy(segment_mask(packed["segments"]))
-    assert mask[0, 0].int().tolist()[4] == [0, 0, 0, 1, 1, 0]
-    assert mask.shape == (1, 1, 6, 6) and model is not None
+    assert mask.shape == (1, 1, 6, 6) and mask[0, 0].int().tolist()[4] == [0, 0, 0, 1, 1, 0]
+    ids, positions = (fb.from_numpy(packed[name]) for name in ("input_ids", "position_ids"))
+    with fb.no_grad():
+        together = model(ids, attention_mask=mask, position_ids=positions).logits[0]
+        alone = fb.cat([model(fb.tensor([text])).logits[0] for text in texts])
+    np.testing.assert_allclose(together[:5].numpy(), alone.numpy(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [dict(batch_size=4), dict(max_tokens=40)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,7 @@ def test_lengths_and_ends():
     assert generate(model, start, max_new_tokens=0, **settings).tolist() == start.tolist()
     longer = generate(model, start[1:], max_new_tokens=6, min_new_tokens=4, eos_token_id=[7], **settings)
     assert 7 not in longer[0, :4].tolist()
+    assert 7 not in generate(model, start[1:], max_length=9, min_length=5, eos_token_id=7, **settings)[0, :5].tolist()
 
 
 def test_beams_find_what_greed_misses():
@@ -173,3 +176,24 @@ def test_bad_input(gpt):
             GenerationConfig(**wrong)
     with pytest.raises(ArgumentError, match="num_return_sequences of at most num_beams"):
         GenerationConfig(num_return_sequences=2)
+
+
+def test_one_program_serves_prompts_of_all_lengths(gpt):
+    found = []
+    for length in (2, 3, 5, 8):
+        ids = fb.tensor([list(range(1, length + 1))])
+        plain = gpt.generate(ids, max_new_tokens=9).tolist()
+        assert gpt.generate(ids, max_new_tokens=9, cache_implementation="static").tolist() == plain
+        found.append(next(iter(gpt.__dict__["_static_steps"].values())).step)
+    assert all(step is found[0] for step in found) and len(found[0].captures) == 1
+
+
+def test_copies_of_a_model_have_programs_of_their_own(gpt):
+    ids = fb.tensor([[1, 2, 3]])
+    found = gpt.generate(ids, max_new_tokens=4, cache_implementation="static").tolist()
+    other = copy.deepcopy(gpt)
+    assert other.generate(ids, max_new_tokens=4, cache_implementation="static").tolist() == found
+    with fb.no_grad():
+        other.transformer.h[0].mlp.c_fc.weight.mul_(-3.0)
+    assert other.generate(ids, max_new_tokens=4, cache_implementation="static").tolist() == other.generate(ids, max_new_tokens=4).tolist()
+    assert gpt.generate(ids, max_new_tokens=4, cache_implementation="static").tolist() == found

@@ -121,6 +121,9 @@ def test_configurations_that_contradict_weights(folder):
     write(activation_function="__import__")
     with pytest.raises(ArgumentError, match="activation: expected a known name"):
         load_model(folder)
+    write(num_beams="three")
+    with pytest.raises(FileFormatError, match="generation settings"):
+        load_model(folder)
     (folder / "config.json").write_text("[1]")
     with pytest.raises(FileFormatError, match="a JSON object"):
         load_model(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ if not have_transformers:
     pytest.skip("transformers is not installed", allow_module_level=True)
 
 import flambeau as fb  # noqa: E402
+from flambeau.base.errors import FileFormatError  # noqa: E402
 from flambeau_text.models import auto, load_model  # noqa: E402
 
 torch.set_num_threads(1)
@@ -230,3 +232,19 @@ def test_shards_and_bin(tmp_path):
         base = load_model(tmp_path / "shards", task="base")
     expected = call(torch, theirs.bert, found).last_hidden_state.numpy()[real]
     np.testing.assert_allclose(call(fb, base, found).last_hidden_state.numpy()[real], expected, **TOLERANCE)
+    for name in ("one", "several"):
+        (tmp_path / name).mkdir()
+        theirs.config.save_pretrained(tmp_path / name)
+    state = theirs.state_dict()
+    torch.save(state, tmp_path / "one" / "pytorch_model.bin")
+    files = {key: f"pytorch_model-{i % 2}.bin" for i, key in enumerate(state)}
+    for file in set(files.values()):
+        torch.save({key: value for key, value in state.items() if files[key] == file}, tmp_path / "several" / file)
+    index = tmp_path / "several" / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": files}))
+    for name in ("one", "several"):
+        again = load_model(tmp_path / name, task="masked-lm")
+        np.testing.assert_array_equal(call(fb, again, found).logits.numpy(), call(fb, model, found).logits.numpy())
+    index.write_text(json.dumps({"weight_map": {"a": "../x.bin"}}))
+    with pytest.raises(FileFormatError, match="a weight_map to .bin files beside it"):
+        load_model(tmp_path / "several", task="masked-lm")

@@ -12,6 +12,7 @@ import numpy as np
 
 import flambeau
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError, explain
+from flambeau_text.locate import locate
 from flambeau_text.models.auto import load_model
 from flambeau_text.tokenize import Tokenizer, load_tokenizer
 from flambeau_text.tokenize.folder import read_json
@@ -39,7 +40,7 @@ class Embedder:
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], **options: Any) -> Embedder:
         """From a folder in the layout of sentence-transformers, or of any encoder; options replace what the files say."""
-        base = Path(folder)
+        base = locate(folder)
         found: dict[str, Any] = {"normalize": not (base / "modules.json").is_file() or _normalizes(base / "modules.json")}
         pooling = read_json(base / "1_Pooling" / "config.json", {})
         for name, key in (("cls", "pooling_mode_cls_token"), ("max", "pooling_mode_max_tokens"), ("mean", "pooling_mode_mean_tokens")):

@@ -125,6 +125,8 @@ def processors(config: GenerationConfig, prompt: int, limit: int) -> list[Proces
         found.append(no_repeat_ngrams(config.no_repeat_ngram_size))
     if config.bad_words_ids:
         found.append(ban([word[0] for word in config.bad_words_ids if len(word) == 1]))
+    if config.min_length and config.ends:
+        found.append(ban(config.ends, config.min_length))
     if config.min_new_tokens and config.ends:
         found.append(ban(config.ends, prompt + config.min_new_tokens))
     if config.forced_bos_token_id is not None:

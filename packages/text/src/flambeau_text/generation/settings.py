@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from flambeau.base.errors import ArgumentError, ArgumentTypeError, did_you_mean, explain
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError, did_you_mean, explain
 from flambeau_text.tokenize.folder import read_json
 
 
@@ -18,7 +18,7 @@ class GenerationConfig:
     Attributes:
         max_new_tokens: how many tokens are added at most; without it, `max_length` counts the prompt too.
         max_length: the longest text in tokens.
-        min_new_tokens: how many tokens are added at least.
+        min_new_tokens: how many tokens are added at least; `min_length` counts the prompt too.
         do_sample: draw tokens; else take the most probable.
         num_beams: how many texts are followed at once (beam search).
         num_return_sequences: how many results each prompt gets.
@@ -41,6 +41,7 @@ class GenerationConfig:
     max_new_tokens: int | None = None
     max_length: int = 20
     min_new_tokens: int = 0
+    min_length: int = 0
     do_sample: bool = False
     num_beams: int = 1
     num_return_sequences: int = 1
@@ -108,7 +109,11 @@ class GenerationConfig:
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> GenerationConfig:
         """From a folder's `generation_config.json`, else its `config.json`; what is not a setting here is left out."""
         base = Path(folder)
-        return cls(**_known({**read_json(base / "config.json", {}), **read_json(base / "generation_config.json", {})}))
+        options = _known({**read_json(base / "config.json", {}), **read_json(base / "generation_config.json", {})})
+        try:
+            return cls(**options)
+        except TypeError as error:
+            raise FileFormatError(explain(f"generation settings in {base}", expected="numbers", got=str(error))) from None
 
 
 _TOKENS = (

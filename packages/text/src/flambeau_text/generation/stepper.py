@@ -11,6 +11,7 @@ from flambeau.base.errors import ArgumentError, explain
 from flambeau_text.models.cache import Cache, StaticCache
 
 Array = np.ndarray[Any, Any]
+ROOM = 64  # static caches have room for a multiple of so many tokens
 
 
 class Stepper:
@@ -71,10 +72,6 @@ class _StaticStep:
     def __init__(self, model: Any, batch: int, max_length: int) -> None:
         self.model = model
         config = model.config
-        limit = config.max_position_embeddings if getattr(model, "bounded", False) else max_length
-        if max_length > limit:
-            got = f"room for {max_length}"
-            raise ArgumentError(explain("generate", expected=f"at most {limit} tokens, for which the model has positions", got=got))
         heads = getattr(config, "decoder_attention_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // heads
         heads = getattr(config, "num_key_value_heads", None) or heads
@@ -104,7 +101,7 @@ class _StaticStep:
 
     def __call__(self, new: Array) -> Any:
         self.cache.claim(new.shape[1])
-        tokens = flambeau.from_numpy(np.ascontiguousarray(new)).to(self.mask.device)
+        tokens = flambeau.tensor(new.tolist(), dtype=flambeau.int64, device=self.mask.device)  # fresh memory: strides are part of a kind
         return self.step(tokens) if new.shape[1] == 1 else self._read(tokens)
 
     def _read(self, tokens: Any) -> Any:
@@ -118,8 +115,24 @@ class _StaticStep:
         return out.logits[:, -1]
 
 
+class _Steps(dict[Any, _StaticStep]):
+    """Programs by batch and room. Copies of a model make their own."""
+
+    def __deepcopy__(self, memo: Any) -> _Steps:
+        return _Steps()
+
+    def __reduce__(self) -> Any:
+        return _Steps, ()
+
+
 def _static_step(model: Any, mask: Array, encoded: Any, max_length: int) -> _StaticStep:
-    kept = model.__dict__.setdefault("_static_steps", {})
+    limit = model.config.max_position_embeddings if getattr(model, "bounded", False) else None
+    if limit is not None and max_length > limit:
+        got = f"room for {max_length}"
+        raise ArgumentError(explain("generate", expected=f"at most {limit} tokens, for which the model has positions", got=got))
+    max_length = -(-max_length // ROOM) * ROOM  # prompts of other lengths use the same program
+    max_length = max_length if limit is None else min(max_length, limit)
+    kept = model.__dict__.setdefault("_static_steps", _Steps())
     key = (len(mask), max_length, model.training, str(next(model.parameters()).device))
     if key not in kept:
         kept.clear()  # one program at a time: each holds a cache

@@ -55,8 +55,10 @@ def causal_mask(length: int, width: int, device: Any) -> Any:
 
 
 def padding_mask(attention_mask: Any) -> Any:
-    """(N, S) ones and zeros -> (N, 1, 1, S) bools; None stays None."""
-    return None if attention_mask is None else attention_mask.bool()[:, None, None, :]
+    """(N, S) ones and zeros -> (N, 1, 1, S) bools; None stays None, and (N, 1, L, S) is a mask already."""
+    if attention_mask is None or attention_mask.dim() == 4:
+        return None if attention_mask is None else attention_mask.bool()
+    return attention_mask.bool()[:, None, None, :]
 
 
 def decoder_mask(length: int, cache: Cache | None, attention_mask: Any, device: Any, window: int | None = None) -> Any:

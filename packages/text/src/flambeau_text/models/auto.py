@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, did_you_mean, explain
 from flambeau.base.registry import load_target
+from flambeau_text.locate import locate
 from flambeau_text.models.config import Config
 from flambeau_text.tokenize.folder import read_json
 
@@ -41,27 +41,30 @@ TASKS: dict[str, tuple[str, ...]] = {
 _SAME = {"ForPreTraining": "ForMaskedLM", "WithLMHeadModel": "ForConditionalGeneration", "MT5": "T5", "XLMRoberta": "Roberta"}
 
 
-def load_model(folder: str | os.PathLike[str], task: str | None = None, **options: Any) -> Any:
-    """The model in a folder, in evaluation mode, ready for use.
+def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **options: Any) -> Any:
+    """A model, in evaluation mode, ready for use.
 
     `config.json` names the family (`model_type`) and the class (`architectures`); the weights are `model.safetensors`, its shards, or
     `pytorch_model.bin`. Nothing is downloaded and nothing in the files is executed.
 
     Args:
-        folder: where the files are.
+        path_or_id: a folder; or a name, see `flambeau_text.locate`: "char-gpt" comes with this package, and "org/name" is looked for in
+            Hugging Face's cache on this machine.
         task: another head than the one in the file: "base", "causal-lm", "masked-lm", "seq2seq-lm", "sequence-classification",
             "token-classification", "question-answering", "encoder".
         options: replace options of the configuration, such as num_labels.
 
     Raises ArgumentError when files are missing or the family is not known, FileFormatError when they are damaged or contradict one another.
     """
-    found = read_json(Path(folder) / "config.json")
+    folder = locate(path_or_id)
+    found = read_json(folder / "config.json")
     return model_class(found, task, str(folder)).from_pretrained(folder, **options)
 
 
-def load_config(folder: str | os.PathLike[str]) -> Config:
-    """The configuration in a folder, of its family's class."""
-    found = read_json(Path(folder) / "config.json")
+def load_config(path_or_id: str | os.PathLike[str]) -> Config:
+    """The configuration of a model, of its family's class."""
+    folder = locate(path_or_id)
+    found = read_json(folder / "config.json")
     made: Config = model_class(found, "base", str(folder)).config_class(**found)
     return made
 

@@ -13,6 +13,7 @@ from flambeau import nn
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
 from flambeau.serialization import load_sharded, save_sharded
 from flambeau_text.models.config import Config
+from flambeau_text.tokenize.folder import read_json
 
 # Buffers that older files carry and models make themselves.
 _NOT_WEIGHTS = ("position_ids", ".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.token_type_ids")
@@ -201,13 +202,34 @@ def read_weights(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ArgumentError(explain("load_model", expected="a folder with config.json and weights", got=str(folder)))
     if any((base / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         return load_sharded(base)
+    if (base / "pytorch_model.bin.index.json").is_file():
+        return _read_shards(base)
     if (base / "pytorch_model.bin").is_file():
-        state = flambeau.load(base / "pytorch_model.bin", map_location="cpu")
-        if not isinstance(state, dict):
-            raise FileFormatError(explain(f"{base / 'pytorch_model.bin'}", expected="a dict of tensors", got=type(state).__name__))
-        return dict(state)
+        return _read_bin(base / "pytorch_model.bin")
     files = sorted(path.name for path in base.iterdir())[:10]
     raise ArgumentError(explain("load_model", expected=f"model.safetensors or pytorch_model.bin in {base}", got=f"only {files}"))
+
+
+def _read_bin(path: Path) -> dict[str, Any]:
+    """A state dict that PyTorch wrote, read without executing anything."""
+    state = flambeau.load(path, map_location="cpu")
+    if not isinstance(state, dict):
+        raise FileFormatError(explain(f"{path}", expected="a dict of tensors", got=type(state).__name__))
+    return dict(state)
+
+
+def _read_shards(base: Path) -> dict[str, Any]:
+    """All shards that `pytorch_model.bin.index.json` names."""
+    index = base / "pytorch_model.bin.index.json"
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(n, str) and n.endswith(".bin") and Path(n).name == n for n in names.values()):
+        raise FileFormatError(explain(f"{index}", expected="a weight_map to .bin files beside it", got=repr(names)[:100]))
+    state: dict[str, Any] = {}
+    for name in sorted(set(names.values())):
+        if not (base / name).is_file():
+            raise FileFormatError(explain(f"{index}", expected=f"the shard {name} beside it", got="no such file", hint="download it again"))
+        state |= _read_bin(base / name)
+    return state
 
 
 def scaled_residuals(model: nn.Module, suffix: str, std: float, layers: int) -> None:

@@ -24,7 +24,7 @@ VALIDATION_BLOCKS = 64
 class Config:
     """The options of the recipe."""
 
-    steps: Annotated[int, "updates"] = 1500
+    steps: Annotated[int, "updates"] = 1200
     batch_size: Annotated[int, "pieces of text an update"] = 24
     block: Annotated[int, "letters that the model sees at once"] = 96
     layers: Annotated[int, "blocks of attention and MLP"] = 4
@@ -68,7 +68,7 @@ class Samples(Callback):
         self.written = ""
 
     def on_epoch_end(self, loop: Loop) -> None:
-        room = min(self.config.sample, self.model.config.n_positions - 4)
+        room = max(0, min(self.config.sample, self.model.config.n_positions - 4))
         generator = flambeau.Generator().manual_seed(self.context.seed)
         start = self.tokenizer("The ", return_tensors="fb")["input_ids"]
         ids = self.model.generate(start, max_new_tokens=room, do_sample=True, temperature=0.8, top_k=20, generator=generator)
@@ -95,7 +95,7 @@ def run(config: Config, context: RunContext) -> dict[str, float]:
     train, held_out = ids[:held], ids[held:]
     model = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=len(vocab), n_positions=max(config.block, 128), n_embd=config.width, n_layer=config.layers, n_head=config.heads,
+            vocab_size=len(vocab), n_positions=config.block, n_embd=config.width, n_layer=config.layers, n_head=config.heads,
             resid_pdrop=config.dropout, embd_pdrop=config.dropout, attn_pdrop=config.dropout, bos_token_id=None, eos_token_id=None,
         )
     ).to(context.device)  # fmt: skip

@@ -32,10 +32,10 @@ class BPE:
         self.unk = spec.get("unk_token")
         self.fuse_unk, self.byte_fallback = bool(spec.get("fuse_unk")), bool(spec.get("byte_fallback"))
         self.ignore_merges = bool(spec.get("ignore_merges"))
-        self.merges = self._merges(field(spec, "merges", list), spec.get("ranks"))
+        self.merges = self._merges(field(spec, "merges", list))
         self._cache: dict[str, list[Token]] = {}
 
-    def _merges(self, pairs: list[Any], ranks: list[int] | None) -> dict[tuple[int, int], tuple[int, int]]:
+    def _merges(self, pairs: list[Any]) -> dict[tuple[int, int], tuple[int, int]]:
         """(left id, right id) -> (rank, id of both)."""
         table: dict[tuple[int, int], tuple[int, int]] = {}
         for rank, pair in enumerate(pairs):
@@ -44,7 +44,7 @@ class BPE:
             absent = [token for token in (left, right, joined) if token not in self.vocab]
             if absent:
                 raise FileFormatError(explain("BPE", expected=f"the tokens of merge {pair!r} in the vocabulary", got=f"no {absent[0]!r}"))
-            table[self.vocab[left], self.vocab[right]] = (rank if ranks is None else ranks[rank], self.vocab[joined])
+            table[self.vocab[left], self.vocab[right]] = (rank, self.vocab[joined])
         return table
 
     def tokenize(self, word: str) -> list[Token]:

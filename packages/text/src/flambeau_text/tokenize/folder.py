@@ -9,6 +9,7 @@ from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
 from flambeau.base.files import atomic_write
+from flambeau_text.locate import locate
 from flambeau_text.tokenize.sentencepiece import sentencepiece_tokenizer
 from flambeau_text.tokenize.tokenizer import Tokenizer
 
@@ -17,14 +18,14 @@ _WORDPIECE = {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100
 _SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "source.spm")
 
 
-def load_tokenizer(folder: str | os.PathLike[str], *, backend: str = "auto") -> Tokenizer:
-    """The tokenizer in a model's folder, or of a single file.
+def load_tokenizer(path_or_id: str | os.PathLike[str], *, backend: str = "auto") -> Tokenizer:
+    """The tokenizer in a model's folder, or of a single file; a name is looked up as `load_model` does.
 
     Reads `tokenizer.json`; else `vocab.json` with `merges.txt` (GPT-2, RoBERTa), `vocab.txt` (BERT), or a SentencePiece file. What the
     special tokens are for comes from `tokenizer_config.json` and `special_tokens_map.json`. Nothing that these files say is executed.
     Raises ArgumentError when there is no tokenizer.
     """
-    base = Path(folder)
+    base = locate(path_or_id)
     if base.is_file():
         if base.suffix == ".json":
             return Tokenizer.from_file(base, backend=backend)
