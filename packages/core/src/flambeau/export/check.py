@@ -14,8 +14,9 @@ import numpy as np
 
 from flambeau.base.errors import ShapeError, explain
 from flambeau.base.shapes import broadcast, spreads
-from flambeau.export.program import Ref, Step
+from flambeau.export.program import Block, Ref, Step
 from flambeau.export.size import Size
+from flambeau.graph.control import rows as _rows  # noqa: F401  (they stand in the table of primitives)
 from flambeau.graph.ir import Op, Value
 from flambeau.primitives.conv import out_sizes
 from flambeau.primitives.kernels.layout import work_dtype
@@ -28,6 +29,10 @@ Schema = dict[str, Test]
 # -- types of parameters --------------------------------------------------------------------------------------------------------------
 def _int(x: Any) -> bool:
     return (type(x) is int) or (isinstance(x, Size) and not x.real)
+
+
+def _count(x: Any) -> bool:
+    return type(x) is int and 0 <= x < 1 << 20
 
 
 def _number(x: Any) -> bool:
@@ -44,6 +49,10 @@ def _bool(x: Any) -> bool:
 
 def _text(x: Any) -> bool:
     return type(x) is str
+
+
+def _block(x: Any) -> bool:
+    return isinstance(x, Block)
 
 
 def _tuple(test: Test) -> Test:
@@ -92,6 +101,9 @@ SCHEMAS: dict[str, Schema] = {
     **dict.fromkeys(("standardize", "standardize_grad"), _STANDARD),
     **dict.fromkeys(("copy", "pack", "matmul", "scale_shift", "view_as_real", "view_as_complex"), {}),
     **dict.fromkeys(("gather", "scatter", "scatter_add", "scatter_mul", "scatter_max", "scatter_min"), _AXIS),
+    "scan": {"body": _block, "carries": _count, "sequences": _count, "length": _int, "reverse": _bool},
+    "cond": {"true": _block, "false": _block},
+    "while_loop": {"test": _block, "body": _block, "carries": _count},
     "clamp": _LIMITS,
     "hardtanh": _LIMITS,
     "round": {"decimals": _int},
@@ -362,6 +374,8 @@ def _named_classes(xs: list[Value], p: Facts, out: Any) -> bool:
 _SHAPES: dict[str, Callable[[list[Value], Facts, Any], bool]] = {
     "attention": _attends,
     "attention_grad": _attends_back,
+    "scan": lambda xs, p, out: p["carries"] + p["sequences"] <= min(len(xs), len(p["body"].inputs)) and p["length"] >= 0,
+    "while_loop": lambda xs, p, out: p["carries"] <= len(xs),
     "reshape": _elements,
     "permute": _permutes,
     "flip": _axes_of,
