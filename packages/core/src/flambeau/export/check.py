@@ -16,8 +16,9 @@ from flambeau.base.errors import ShapeError, explain
 from flambeau.base.shapes import broadcast, spreads
 from flambeau.export.program import Block, Ref, Step
 from flambeau.export.size import Size
-from flambeau.graph.control import rows as _rows  # noqa: F401  (they stand in the table of primitives)
+from flambeau.graph.control import rows as _rows  # noqa: F401  (all rows stand in the table of primitives)
 from flambeau.graph.ir import Op, Value
+from flambeau.primitives import attention, fft, linalg, recurrent  # noqa: F401
 from flambeau.primitives.conv import out_sizes
 from flambeau.primitives.kernels.layout import work_dtype
 from flambeau.primitives.prim import table
@@ -101,6 +102,7 @@ SCHEMAS: dict[str, Schema] = {
     **dict.fromkeys(("standardize", "standardize_grad"), _STANDARD),
     **dict.fromkeys(("copy", "pack", "matmul", "scale_shift", "view_as_real", "view_as_complex"), {}),
     **dict.fromkeys(("gather", "scatter", "scatter_add", "scatter_mul", "scatter_max", "scatter_min"), _AXIS),
+    **dict.fromkeys(("lstm", "lstm_grad"), {}),
     "scan": {"body": _block, "carries": _count, "sequences": _count, "length": _int, "reverse": _bool},
     "cond": {"true": _block, "false": _block},
     "while_loop": {"test": _block, "body": _block, "carries": _count},
@@ -366,6 +368,15 @@ def _puts(xs: list[Value], p: Facts, out: Any) -> bool:
     return spreads(xs[1].shape, table["index"].infer(xs[0], *xs[2:], axes=p["axes"])[0])
 
 
+def _recurs(xs: list[Value], p: Facts, out: Any) -> bool:
+    """Gates (T, N, 4 H), h and c (N, H) and the weight (4 H, H) of an LSTM; of its derivative the gradients too."""
+    steps, rows, gates = xs[0 if len(xs) == 4 else 3].shape
+    width = xs[-1].shape[-1]
+    whole, one, weight = (steps, rows, width), (rows, width), (4 * width, width)
+    wanted = [(steps, rows, gates), one, one, weight] if len(xs) == 4 else [whole, one, whole, (steps, rows, gates), one, weight]
+    return gates == 4 * width and steps > 0 and [x.shape for x in xs] == wanted and all(x.dtype == xs[0].dtype for x in xs)
+
+
 def _named_classes(xs: list[Value], p: Facts, out: Any) -> bool:
     x, t = xs
     return len(x.shape) >= 2 and t.shape == (x.shape[0], *x.shape[2:]) and t.dtype.kind in "iu"
@@ -411,6 +422,7 @@ _SHAPES: dict[str, Callable[[list[Value], Facts, Any], bool]] = {
     "unfold": lambda xs, p, out: _windows(xs[0].shape, p),
     "fold": _folds,
     "resample": lambda xs, p, out: p["size"] > 0 and xs[0].shape[p["axis"]] > 0,
+    **dict.fromkeys(("lstm", "lstm_grad"), _recurs),
     "nll": _named_classes,
     "nll_grad": lambda xs, p, out: xs[0].shape == xs[1].shape and len(xs[1].shape) >= 1 and p["classes"] >= 0 and xs[1].dtype.kind in "iu",
     "embedding": lambda xs, p, out: xs[1].dtype.kind in "iu" and len(xs[0].shape) >= 1,
