@@ -202,6 +202,34 @@ def test_the_order_of_calls():
     assert (w.tolist(), scaler.get_scale()) == ([0.0, 0.0], 2.0)
 
 
+def test_a_scale_is_part_of_what_a_program_depends_on():
+    scaler, w, optimizer = scaler_and_weight()
+    loss = fb.compile(lambda: scaler.scale((w * w).sum()).detach(), fullgraph=True)
+    assert [loss().item() for _ in range(3)] == [16.0] * 3
+    scaler._scale = 4.0
+    assert [loss().item() for _ in range(2)] == [8.0] * 2
+
+
+def test_a_function_that_steps_it_runs_as_it_is():
+    def trained(compiled):
+        scaler, w, optimizer = scaler_and_weight(growth_interval=2)
+
+        def step(factor):
+            optimizer.zero_grad()
+            scaler.scale((w * w * factor).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            return w.detach().clone()
+
+        step = fb.compile(step) if compiled else step
+        factors = [0.1, 0.1, 0.1, float("inf"), 0.1, 0.1]
+        return [(step(fb.tensor(f)).tolist(), scaler.get_scale()) for f in factors]
+
+    with pytest.warns(UserWarning, match="bookkeeping of a GradScaler"):
+        found = trained(True)
+    assert found == trained(False)
+
+
 def test_its_state():
     scaler, *_ = scaler_and_weight(growth_interval=5)
     other = fb.amp.GradScaler("cpu")
