@@ -75,6 +75,22 @@ def is_autocast_cache_enabled() -> bool:
     return _cache.on
 
 
+def is_autocast_available(device_type: str) -> bool:
+    """Whether autocast knows a type of device."""
+    return device_type in DEFAULTS
+
+
+def set_autocast_enabled(device_type: str, enabled: bool) -> None:
+    """Switch autocast on or off for a device, without a block."""
+    others = tuple(rule for rule in mode.casting or () if rule[0] != device_type)
+    mode.casting = (*others, (device_type, get_autocast_dtype(device_type))) if enabled else others or None
+
+
+def set_autocast_cache_enabled(enabled: bool) -> None:
+    """Whether weights are converted once for as long as an autocast lasts."""
+    _cache.on = enabled
+
+
 def clear_autocast_cache() -> None:
     """Forget converted weights."""
     _cache.entries.clear()
