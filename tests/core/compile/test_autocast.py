@@ -165,6 +165,51 @@ def test_vmap_and_loops():
     assert carry[0, 0] == 8
 
 
+def test_switches_without_a_block():
+    assert fb.is_autocast_available("cpu")
+    assert not fb.is_autocast_available("meta")
+    fb.set_autocast_enabled("cpu", True)
+    try:
+        assert product(2, 2).dtype is fb.bfloat16
+    finally:
+        fb.set_autocast_enabled("cpu", False)
+    assert product(2, 2).dtype is fb.float32
+    fb.set_autocast_cache_enabled(False)
+    assert not fb.is_autocast_cache_enabled()
+    fb.set_autocast_cache_enabled(True)
+
+
+@pytest.mark.parametrize("cast_inputs", [None, fb.float32])
+def test_functions_with_a_derivative_of_their_own(cast_inputs):
+    seen = []
+
+    class Product(fb.autograd.Function):
+        @staticmethod
+        @fb.amp.custom_fwd(device_type="cpu", cast_inputs=cast_inputs)
+        def forward(ctx, a, b):
+            ctx.save_for_backward(a, b)
+            seen.append((a @ b).dtype)
+            return a @ b
+
+        @staticmethod
+        @fb.amp.custom_bwd(device_type="cpu")
+        def backward(ctx, g):
+            a, b = ctx.saved_tensors
+            seen.append((a @ b).dtype)
+            return g.float() @ b.mT.float(), a.mT.float() @ g.float()
+
+    a = fb.ones(2, 2, requires_grad=True)
+    with fb.autocast("cpu"):
+        out = Product.apply(a, fb.ones(2, 2))
+    out.sum().backward()
+    wanted = fb.bfloat16 if cast_inputs is None else fb.float32
+    assert seen == [wanted, wanted]
+    assert out.dtype is wanted
+    assert not fb.is_autocast_enabled("cpu")
+    Product.apply(a, fb.ones(2, 2))
+    assert seen[-1] is fb.float32
+
+
 # -- GradScaler -----------------------------------------------------------------------------------------------------------------------
 def scaler_and_weight(**options):
     w = nn.Parameter(fb.ones(2))
@@ -200,6 +245,34 @@ def test_the_order_of_calls():
         scaler.unscale_(optimizer)
     scaler.update(2.0)
     assert (w.tolist(), scaler.get_scale()) == ([0.0, 0.0], 2.0)
+
+
+def test_a_scale_is_part_of_what_a_program_depends_on():
+    scaler, w, optimizer = scaler_and_weight()
+    loss = fb.compile(lambda: scaler.scale((w * w).sum()).detach(), fullgraph=True)
+    assert [loss().item() for _ in range(3)] == [16.0] * 3
+    scaler._scale = 4.0
+    assert [loss().item() for _ in range(2)] == [8.0] * 2
+
+
+def test_a_function_that_steps_it_runs_as_it_is():
+    def trained(compiled):
+        scaler, w, optimizer = scaler_and_weight(growth_interval=2)
+
+        def step(factor):
+            optimizer.zero_grad()
+            scaler.scale((w * w * factor).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            return w.detach().clone()
+
+        step = fb.compile(step) if compiled else step
+        factors = [0.1, 0.1, 0.1, float("inf"), 0.1, 0.1]
+        return [(step(fb.tensor(f)).tolist(), scaler.get_scale()) for f in factors]
+
+    with pytest.warns(UserWarning, match="bookkeeping of a GradScaler"):
+        found = trained(True)
+    assert found == trained(False)
 
 
 def test_its_state():

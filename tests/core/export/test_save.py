@@ -100,6 +100,32 @@ def test_several_sizes(path, compiled):
         program(np.zeros((2, 3, 4), np.float32), fb.randn(2, 3, 4), scale=3.0)
 
 
+class Recurrent(fb.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = fb.nn.GRUCell(3, 4), fb.nn.Linear(4, 2)
+
+    def forward(self, x):
+        h, _ = fb.scan(lambda h, t: (self.cell(t, h), None), fb.zeros(x.shape[0], 4), x, dim=1)
+        out = fb.cond(h.sum() > 0, lambda h: self.head(h), lambda h: -self.head(h) * x.shape[1], (h,))
+        return out, fb.while_loop(lambda y, n: y < 40, lambda y, n: (y * 2 + 1, n + x.shape[0]), (1, 0))[1]
+
+
+def test_loops_and_branches(path, compiled):
+    model = Recurrent()
+    save(model, path, (fb.randn(2, 5, 3),), dynamic_shapes=({0: "batch", 1: "time"},))
+    program = load(path, compiled=compiled)
+    assert {"cell.weight_ih", "head.weight"} <= set(program.weights)
+    steps = program["forward"].entry.block.steps
+    assert {"scan", "cond", "while_loop"} <= {s.prim.name for s in steps}
+    for n, t in ((1, 1), (3, 8), (4, 2)):
+        x = fb.randn(n, t, 3)
+        with fb.no_grad():
+            expected = model(x)
+        for a, b in zip(program(x), expected, strict=True):
+            fb.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_containers_and_integers(path, compiled):
     def fn(batch):
         out = batch["x"][batch["i"]] + batch["more"][1]

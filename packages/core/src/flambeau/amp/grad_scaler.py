@@ -10,6 +10,7 @@ from typing import Any
 from flambeau.autograd.modes import no_grad
 from flambeau.base.dtypes import float16
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, GradientError, explain
+from flambeau.primitives.bind import state
 from flambeau.tensor.creation import tensor
 from flambeau.tensor.tensor import Tensor
 
@@ -66,6 +67,8 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
+            if state.interceptor is not None:
+                state.interceptor.guard(lambda: self._scale, "the scale of a GradScaler")
             return outputs * tensor(self._scale, device=outputs.device)  # a tensor: half precision times it is as PyTorch's
         if isinstance(outputs, (list, tuple)):
             return type(outputs)(self.scale(x) for x in outputs)
@@ -101,6 +104,7 @@ class GradScaler:
         """Choose the scale for the next step: smaller after gradients that were not finite, larger after many good steps."""
         if not self._enabled:
             return
+        _outside_of_programs(None)
         if new_scale is not None:
             self._scale = float(new_scale)
         else:
@@ -129,6 +133,7 @@ class GradScaler:
             raise GradientError(
                 explain("GradScaler", expected="parameters with gradients", got="none", hint="scaler.scale(loss).backward()")
             )
+        _outside_of_programs(grads[0])
         finite = True
         with no_grad():
             for g in grads:
@@ -188,3 +193,9 @@ class GradScaler:
         self._scale = float(state_dict["scale"])
         self._growth_factor, self._backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
         self._growth_interval, self._good = state_dict["growth_interval"], state_dict["_growth_tracker"]
+
+
+def _outside_of_programs(x: Any) -> None:
+    """What a scaler notes down belongs to Python, so that a function that steps it runs as it is."""
+    if state.interceptor is not None:
+        state.interceptor.observe(tensor(0.0) if x is None else x, "the bookkeeping of a GradScaler with a value")

@@ -14,9 +14,11 @@ import numpy as np
 
 from flambeau.base.errors import ShapeError, explain
 from flambeau.base.shapes import broadcast, spreads
-from flambeau.export.program import Ref, Step
+from flambeau.export.program import Block, Ref, Step
 from flambeau.export.size import Size
+from flambeau.graph.control import rows as _rows  # noqa: F401  (all rows stand in the table of primitives)
 from flambeau.graph.ir import Op, Value
+from flambeau.primitives import attention, fft, linalg, recurrent  # noqa: F401
 from flambeau.primitives.conv import out_sizes
 from flambeau.primitives.kernels.layout import work_dtype
 from flambeau.primitives.prim import table
@@ -28,6 +30,10 @@ Schema = dict[str, Test]
 # -- types of parameters --------------------------------------------------------------------------------------------------------------
 def _int(x: Any) -> bool:
     return (type(x) is int) or (isinstance(x, Size) and not x.real)
+
+
+def _count(x: Any) -> bool:
+    return type(x) is int and 0 <= x < 1 << 20
 
 
 def _number(x: Any) -> bool:
@@ -44,6 +50,10 @@ def _bool(x: Any) -> bool:
 
 def _text(x: Any) -> bool:
     return type(x) is str
+
+
+def _block(x: Any) -> bool:
+    return isinstance(x, Block)
 
 
 def _tuple(test: Test) -> Test:
@@ -92,6 +102,10 @@ SCHEMAS: dict[str, Schema] = {
     **dict.fromkeys(("standardize", "standardize_grad"), _STANDARD),
     **dict.fromkeys(("copy", "pack", "matmul", "scale_shift", "view_as_real", "view_as_complex"), {}),
     **dict.fromkeys(("gather", "scatter", "scatter_add", "scatter_mul", "scatter_max", "scatter_min"), _AXIS),
+    **dict.fromkeys(("lstm", "lstm_grad"), {}),
+    "scan": {"body": _block, "carries": _count, "sequences": _count, "length": _int, "reverse": _bool},
+    "cond": {"true": _block, "false": _block},
+    "while_loop": {"test": _block, "body": _block, "carries": _count},
     "clamp": _LIMITS,
     "hardtanh": _LIMITS,
     "round": {"decimals": _int},
@@ -354,6 +368,15 @@ def _puts(xs: list[Value], p: Facts, out: Any) -> bool:
     return spreads(xs[1].shape, table["index"].infer(xs[0], *xs[2:], axes=p["axes"])[0])
 
 
+def _recurs(xs: list[Value], p: Facts, out: Any) -> bool:
+    """Gates (T, N, 4 H), h and c (N, H) and the weight (4 H, H) of an LSTM; of its derivative the gradients too."""
+    steps, rows, gates = xs[0 if len(xs) == 4 else 3].shape
+    width = xs[-1].shape[-1]
+    whole, one, weight = (steps, rows, width), (rows, width), (4 * width, width)
+    wanted = [(steps, rows, gates), one, one, weight] if len(xs) == 4 else [whole, one, whole, (steps, rows, gates), one, weight]
+    return gates == 4 * width and steps > 0 and [x.shape for x in xs] == wanted and all(x.dtype == xs[0].dtype for x in xs)
+
+
 def _named_classes(xs: list[Value], p: Facts, out: Any) -> bool:
     x, t = xs
     return len(x.shape) >= 2 and t.shape == (x.shape[0], *x.shape[2:]) and t.dtype.kind in "iu"
@@ -362,6 +385,8 @@ def _named_classes(xs: list[Value], p: Facts, out: Any) -> bool:
 _SHAPES: dict[str, Callable[[list[Value], Facts, Any], bool]] = {
     "attention": _attends,
     "attention_grad": _attends_back,
+    "scan": lambda xs, p, out: p["carries"] + p["sequences"] <= min(len(xs), len(p["body"].inputs)) and p["length"] >= 0,
+    "while_loop": lambda xs, p, out: p["carries"] <= len(xs),
     "reshape": _elements,
     "permute": _permutes,
     "flip": _axes_of,
@@ -397,6 +422,7 @@ _SHAPES: dict[str, Callable[[list[Value], Facts, Any], bool]] = {
     "unfold": lambda xs, p, out: _windows(xs[0].shape, p),
     "fold": _folds,
     "resample": lambda xs, p, out: p["size"] > 0 and xs[0].shape[p["axis"]] > 0,
+    **dict.fromkeys(("lstm", "lstm_grad"), _recurs),
     "nll": _named_classes,
     "nll_grad": lambda xs, p, out: xs[0].shape == xs[1].shape and len(xs[1].shape) >= 1 and p["classes"] >= 0 and xs[1].dtype.kind in "iu",
     "embedding": lambda xs, p, out: xs[1].dtype.kind in "iu" and len(xs[0].shape) >= 1,

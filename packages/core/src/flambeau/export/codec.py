@@ -13,7 +13,7 @@ from flambeau.base import dtypes
 from flambeau.base.errors import FileFormatError, FlambeauError, explain
 from flambeau.export.capture import refuse
 from flambeau.export.check import check_step, is_exportable
-from flambeau.export.program import FIXED, Argument, Entry, Exported, Ref, Step, Type
+from flambeau.export.program import FIXED, Argument, Block, Entry, Exported, Ref, Step, Type
 from flambeau.export.size import LIMIT, Size
 from flambeau.export.specialise import specialise
 from flambeau.primitives.bind import state
@@ -29,7 +29,7 @@ NAMES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float1
 # -- to plain data --------------------------------------------------------------------------------------------------------------------
 def encode(program: Exported) -> dict[str, Any]:
     """The whole program. Raises CannotExport if it has primitives that files do not hold."""
-    steps = [s for e in program.entries.values() for s in e.steps if not is_exportable(s.prim.name)]
+    steps = [s for e in program.entries.values() for s in e.block.all_steps() if not is_exportable(s.prim.name)]
     if steps:
         raise refuse(f"primitives that files do not hold: {', '.join(dict.fromkeys(f'{s.prim.name} at {s.where}' for s in steps))}")
     return {
@@ -46,14 +46,16 @@ def _entry(e: Entry) -> dict[str, Any]:
         "symbols": e.symbols,
         "arguments": [[a.name, None if a.type is None else _type(a.type), a.value] for a in e.arguments],
         "outline": e.outline,
-        "inputs": [_type(t) for t in e.inputs],
+        "block": _block(e.block),
         "sources": e.sources,
-        "steps": [_step(s) for s in e.steps],
-        "outputs": e.outputs,
         "returned": [list(r) for r in e.returned],
         "results": e.results,
         "writes": [list(w) for w in e.writes],
     }
+
+
+def _block(b: Block) -> dict[str, Any]:
+    return {"inputs": [_type(t) for t in b.inputs], "steps": [_step(s) for s in b.steps], "outputs": b.outputs}
 
 
 def _type(t: Type) -> list[Any]:
@@ -68,6 +70,8 @@ def _step(s: Step) -> list[Any]:
 def _plain(x: Any) -> Any:
     if isinstance(x, Size):
         return {"size": [[list(names), factor] for names, factor in x.terms], "real": x.real}
+    if isinstance(x, Block):
+        return _block(x)
     if isinstance(x, slice):
         return {"slice": [_plain(x.start), _plain(x.stop), _plain(x.step)]}
     if isinstance(x, (tuple, list)):
@@ -136,16 +140,10 @@ class _Reader:
         self.must(good and len(symbols) <= 8, "symbols with sizes", symbols)
         self.symbols = symbols
         arguments = [self.argument(*row) for row in self.rows(data["arguments"], 3)]
-        inputs = [self.type(*row) for row in self.rows(data["inputs"], 2)]
+        block = self.block(data["block"])
+        known, outputs = block.types(), block.outputs
         returned = [self.pair(row) for row in self.rows(data["returned"], 2)]
-        sources = self.sources(data["sources"], inputs, arguments, weights)
-        steps: list[Step] = []
-        known = list(inputs)
-        for row in self.rows(data["steps"], 5):
-            step = self.guarded(f"step {len(steps)}", partial(self.step, row, len(known)))
-            steps.append(step)
-            known += step.outputs
-        outputs = [self.index(i, len(known), "result") for i in self.items(data["outputs"])]
+        sources = self.sources(data["sources"], block.inputs, arguments, weights)
         writes = [
             (self.index(a, len(arguments), "argument"), self.index(r, len(outputs), "result")) for a, r in self.rows(data["writes"], 2)
         ]
@@ -160,11 +158,21 @@ class _Reader:
             self.must(
                 wanted is not None and (wanted.dtype, wanted.shape) == (have.dtype, have.shape), "an argument of the result's type", a
             )
-        entry = Entry(
-            name, arguments, data["outline"], inputs, sources, steps, outputs, returned, data["results"], writes, symbols
-        )  # fmt: skip
+        entry = Entry(name, arguments, data["outline"], block, sources, returned, data["results"], writes, symbols)
         specialise(entry, symbols)
         return entry
+
+    def block(self, data: Any) -> Block:
+        """A graph, whose steps come in order."""
+        self.must(type(data) is dict and set(data) == {"inputs", "steps", "outputs"}, "inputs, steps and outputs", data)
+        inputs = [self.type(*row) for row in self.rows(data["inputs"], 2)]
+        steps: list[Step] = []
+        known = len(inputs)
+        for row in self.rows(data["steps"], 5):
+            step = self.guarded(f"step {len(steps)}", partial(self.step, row, known))
+            steps.append(step)
+            known += len(step.outputs)
+        return Block(inputs, steps, [self.index(i, known, "result") for i in self.items(data["outputs"])])
 
     def sources(self, data: Any, inputs: list[Type], arguments: list[Argument], weights: Mapping[str, np.ndarray]) -> list[int | str]:
         self.must(len(self.items(data)) == len(inputs), "a source for each input", data)
@@ -212,6 +220,8 @@ class _Reader:
             if set(x) == {"slice"}:
                 start, stop, step = [self.parameter(v) for v in x["slice"]]
                 return slice(start, stop, step)
+            if set(x) == {"inputs", "steps", "outputs"}:
+                return self.block(x)
             if x == {"all": True}:
                 return Ellipsis
             if set(x) == {"dtype"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,34 +51,12 @@ class Step:
 
 
 @dataclass
-class Argument:
-    """A leaf of the arguments: a tensor of a type, or (type None) a Python value that the program was made for."""
+class Block:
+    """A graph with sizes that may depend on symbols: the body of a loop or a branch, among a step's parameters."""
 
-    name: str
-    type: Type | None
-    value: Any = None
-
-
-@dataclass
-class Entry:
-    """One function of a program.
-
-    `sources` says for each input of the steps which argument it is (a number) or which of the program's tensors (a name). `outline` and
-    `results` are the nested containers of arguments and results with numbers for leaves; `returned` says what each leaf of the results is:
-    ("result", number) or ("value", a Python value). `writes` are arguments that are changed in place: (argument, result).
-    """
-
-    name: str
-    arguments: list[Argument]
-    outline: Any
     inputs: list[Type]
-    sources: list[int | str]
     steps: list[Step]
     outputs: list[int]
-    returned: list[tuple[str, Any]]
-    results: Any
-    writes: list[tuple[int, int]]
-    symbols: dict[str, int] = field(default_factory=dict)  # and the sizes that the example had
 
     def graph(self, env: Env) -> Graph:
         """The graph for these sizes."""
@@ -95,6 +73,43 @@ class Entry:
         """The types of all values."""
         return [*self.inputs, *(t for step in self.steps for t in step.outputs)]
 
+    def all_steps(self) -> Iterator[Step]:
+        """Steps, and those of blocks inside."""
+        for step in self.steps:
+            yield step
+            for x in step.params.values():
+                if isinstance(x, Block):
+                    yield from x.all_steps()
+
+
+@dataclass
+class Argument:
+    """A leaf of the arguments: a tensor of a type, or (type None) a Python value that the program was made for."""
+
+    name: str
+    type: Type | None
+    value: Any = None
+
+
+@dataclass
+class Entry:
+    """One function of a program.
+
+    `sources` says for each input of the block which argument it is (a number) or which of the program's tensors (a name). `outline` and
+    `results` are the nested containers of arguments and results with numbers for leaves; `returned` says what each leaf of the results is:
+    ("result", number) or ("value", a Python value). `writes` are arguments that are changed in place: (argument, result).
+    """
+
+    name: str
+    arguments: list[Argument]
+    outline: Any
+    block: Block
+    sources: list[int | str]
+    returned: list[tuple[str, Any]]
+    results: Any
+    writes: list[tuple[int, int]]
+    symbols: dict[str, int] = field(default_factory=dict)  # and the sizes that the example had
+
 
 @dataclass
 class Exported:
@@ -106,6 +121,8 @@ class Exported:
 
 def evaluated(x: Any, env: Env) -> Any:
     """A parameter with its sizes replaced by numbers."""
+    if isinstance(x, Block):
+        return x.graph(env)
     return mapped(x, lambda leaf: leaf.at(env) if isinstance(leaf, Size) else leaf)
 
 

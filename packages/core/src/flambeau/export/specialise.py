@@ -27,10 +27,20 @@ def machine_memory() -> int:
 
 def specialise(entry: Entry, env: Env) -> Graph:
     """The graph for these sizes. Raises a FlambeauError that names the operation if something does not fit."""
-    graph = entry.graph(env)
+    graph = entry.block.graph(env)
+    _check(entry, graph)
+    try:
+        return verify(graph, after="loading")
+    except FlambeauError:
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise _broken(entry, "its steps", error) from None
+
+
+def _check(entry: Entry, graph: Graph) -> None:
+    """Sizes, and what kernels take for granted, also inside loops and branches."""
     limit = machine_memory()
-    values = [*graph.inputs, *(v for op in graph.ops for v in op.outputs)]
-    for v in values:
+    for v in (*graph.inputs, *(v for op in graph.ops for v in op.outputs)):
         where = f" at {v.op.where}" if v.op is not None and v.op.where else ""
         name = f"{v.op.prim.name}{where}" if v.op is not None else "an input"
         if any(n < 0 for n in v.shape):
@@ -39,18 +49,14 @@ def specialise(entry: Entry, env: Env) -> Graph:
             expected = f"arrays that fit into the memory of this machine ({limit >> 20} MiB)"
             raise ShapeError(explain(f"entry {entry.name!r}", expected=expected, got=f"{v.dtype.name}{list(v.shape)} of {name}"))
     for position, op in enumerate(graph.ops):
+        for body in op.bodies():
+            _check(entry, body)
         try:
             check_op(op)
         except FlambeauError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise _broken(entry, f"step {position} ({op.prim.name} at {op.where})", error) from None
-    try:
-        return verify(graph, after="loading")
-    except FlambeauError:
-        raise
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise _broken(entry, "its steps", error) from None
 
 
 def _broken(entry: Entry, what: str, error: Any) -> ShapeError:

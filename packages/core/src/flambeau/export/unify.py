@@ -11,9 +11,9 @@ import numpy as np
 from flambeau.base import tree
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.export.capture import CannotExport, Run, argument_names, refuse, run
-from flambeau.export.program import FIXED, Argument, Entry, Ref, Step, Type
+from flambeau.export.program import FIXED, Argument, Block, Entry, Ref, Step, Type
 from flambeau.export.size import Env, Size, corners, fit, symbol
-from flambeau.graph.ir import Op, Value
+from flambeau.graph.ir import Graph, Op, Value
 from flambeau.primitives.bind import state
 from flambeau.tensor.tensor import Tensor
 
@@ -84,7 +84,7 @@ class _Join:
 
     def __init__(self, envs: list[dict[str, int]], runs: list[Run], named: Names) -> None:
         self.envs, self.runs, self.named = envs, runs, named
-        self.numbers: list[dict[Value, int]] = [{v: i for i, v in enumerate(r.graph.inputs)} for r in runs]
+        self.numbers: list[dict[Value, int]] = []  # of the values of each capture
 
     def entry(
         self,
@@ -98,10 +98,8 @@ class _Join:
         """All together."""
         first = self.runs[0]
         self._same([(r.sources, r.returned, r.structure, r.writes) for r in self.runs], "what it takes and returns")
-        self._same([[op.prim for op in r.graph.ops] for r in self.runs], "its operations")
-        inputs = [self._type(vs, "an input") for vs in zip(*[r.graph.inputs for r in self.runs])]
+        block = self._block([r.graph for r in self.runs])
         sources = [s if s is not None else self._weight(i) for i, s in enumerate(first.sources)]
-        steps = [self._step(ops) for ops in zip(*[r.graph.ops for r in self.runs])]
         leaves, structure = tree.flatten((args, dict(kwargs)))
         arguments = []
         for x, named, label in zip(leaves, axes, argument_names(fn, args, kwargs), strict=True):
@@ -112,20 +110,18 @@ class _Join:
                 arguments.append(Argument(label, None, x))
             else:
                 raise refuse(f"an argument {label} of type {type(x).__name__}", "tensors, numbers and strings in dicts, lists and tuples")
-        outputs = [self._number(vs, "a result") for vs in zip(*[r.graph.results for r in self.runs])]
-        return Entry(
-            name,
-            arguments,
-            outline(structure),
-            inputs,
-            sources,
-            steps,
-            outputs,
-            first.returned,
-            outline(first.structure),
-            first.writes,
-            example,
-        )
+        results = outline(first.structure)
+        return Entry(name, arguments, outline(structure), block, sources, first.returned, results, first.writes, example)
+
+    def _block(self, graphs: Sequence[Graph]) -> Block:
+        """Graphs as one, with numbers of its own for its values."""
+        before, self.numbers = self.numbers, [{v: i for i, v in enumerate(g.inputs)} for g in graphs]
+        self._same([[op.prim for op in g.ops] for g in graphs], "its operations")
+        inputs = [self._type(vs, "an input") for vs in zip(*[g.inputs for g in graphs])]
+        steps = [self._step(ops) for ops in zip(*[g.ops for g in graphs])]
+        outputs = [self._number(vs, "a result") for vs in zip(*[g.results for g in graphs])]
+        self.numbers = before
+        return Block(inputs, steps, outputs)
 
     def _same(self, things: Sequence[Any], what: str) -> None:
         if any(thing != things[0] for thing in things):
@@ -176,6 +172,8 @@ class _Join:
     def _parameter(self, xs: Sequence[Any], what: str) -> Any:
         x = xs[0]
         self._same([type(y) for y in xs], what)
+        if isinstance(x, Graph):
+            return self._block(xs)
         if isinstance(x, slice):
             return slice(*[self._parameter([getattr(y, part) for y in xs], what) for part in ("start", "stop", "step")])
         if isinstance(x, (tuple, list)):

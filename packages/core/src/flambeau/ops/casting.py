@@ -38,6 +38,7 @@ GPU = {
         "softplus layer_norm group_norm cosine_similarity pdist renorm logsumexp softmax log_softmax cumprod".split(), "float32"
     ),
 }
+INLINE = {"matmul", "linear"}  # they look themselves: on small tensors a call in between would be felt
 DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
 _chosen: dict[str, dtypes.dtype] = {}
 _HALVES = (dtypes.bfloat16, dtypes.float16)
@@ -72,6 +73,22 @@ def is_autocast_enabled(device_type: str | None = None) -> bool:
 def is_autocast_cache_enabled() -> bool:
     """Whether weights are converted once for as long as an autocast lasts."""
     return _cache.on
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether autocast knows a type of device."""
+    return device_type in DEFAULTS
+
+
+def set_autocast_enabled(device_type: str, enabled: bool) -> None:
+    """Switch autocast on or off for a device, without a block."""
+    others = tuple(rule for rule in mode.casting or () if rule[0] != device_type)
+    mode.casting = (*others, (device_type, get_autocast_dtype(device_type))) if enabled else others or None
+
+
+def set_autocast_cache_enabled(enabled: bool) -> None:
+    """Whether weights are converted once for as long as an autocast lasts."""
+    _cache.on = enabled
 
 
 def clear_autocast_cache() -> None:
@@ -136,7 +153,7 @@ class autocast:
 # -- the operations -------------------------------------------------------------------------------------------------------------------
 def casting(functions: dict[str, Any]) -> None:
     """Let the functions of a module that stand in the tables see autocast. Called at the end of the module."""
-    for name in {**CPU, **GPU}:
+    for name in {**CPU, **GPU}.keys() - INLINE:
         fn = functions.get(name)
         if callable(fn) and not hasattr(fn, "casts"):
             functions[name] = _cast(name, fn)
@@ -147,25 +164,32 @@ def _cast(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        rules = mode.casting
-        if rules is None:
+        if mode.casting is None:
             return fn(*args, **kwargs)
-        tensors = [x for x in _leaves((*args, *kwargs.values())) if x._a.dtype.kind in "fV"]
-        kind = device_of(tensors[0]) if tensors else ""
-        low = next((d for where, d in rules if where == kind), None)
-        way = ({**CPU, **GPU} if kind == "cuda" else CPU).get(name)
-        if low is None or way is None:
-            return fn(*args, **kwargs)
-        mode.casting = None
-        try:
-            target = _target(way, low, tensors)
-            out = fn(*[_converted(x, target) for x in args], **{k: _converted(x, target) for k, x in kwargs.items()})
-            return to_dtype(out, tensors[0].dtype) if way == "float32 inside" else out
-        finally:
-            mode.casting = rules
+        return under_autocast(name, fn, *args, **kwargs)
 
     call.casts = True  # type: ignore[attr-defined]
     return call
+
+
+def under_autocast(name: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the tables with its operands converted, and with autocast off inside."""
+    rules = mode.casting or ()
+    tensors = [x for x in _leaves((*args, *kwargs.values())) if x._a.dtype.kind in "fV"]
+    kind = device_of(tensors[0]) if tensors else ""
+    low = next((d for where, d in rules if where == kind), None)
+    way = ({**CPU, **GPU} if kind == "cuda" else CPU).get(name)
+    if way is None:
+        return fn(*args, **kwargs)
+    before, mode.casting = mode.casting, None
+    try:
+        if low is None:
+            return fn(*args, **kwargs)
+        target = _target(way, low, tensors)
+        out = fn(*[_converted(x, target) for x in args], **{k: _converted(x, target) for k, x in kwargs.items()})
+        return to_dtype(out, tensors[0].dtype) if way == "float32 inside" else out
+    finally:
+        mode.casting = before
 
 
 def device_of(x: Any) -> str:

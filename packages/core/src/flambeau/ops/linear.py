@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
+from flambeau.autograd.modes import mode
 from flambeau.base.errors import DtypeError, ShapeError, explain
-from flambeau.ops.casting import casting
+from flambeau.ops.casting import casting, under_autocast
 from flambeau.ops.matmul import matmul
 from flambeau.ops.pointwise import add_op
 from flambeau.ops.promotion import only_tensors
@@ -28,6 +29,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> fb.nn.functional.linear(fb.tensor([1.0, 2.0]), fb.tensor([[1.0, 1.0]]), fb.tensor([0.5]))
     tensor([3.5000])
     """
+    if mode.casting is not None:
+        return under_autocast("linear", linear, input, weight, bias)
     only_tensors("linear", input, weight)
     a, w = input._a, weight._a
     if w.ndim not in (1, 2) or not a.ndim or a.shape[-1] != w.shape[-1]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.autograd.modes import mode
 from flambeau.base.errors import DtypeError, ShapeError, explain
-from flambeau.ops.casting import casting
+from flambeau.ops.casting import casting, under_autocast
 from flambeau.ops.pointwise import add_op, in_float32, into, mul_op
 from flambeau.ops.shape import unsqueeze
 from flambeau.primitives import contraction
@@ -29,6 +30,8 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     >>> fb.matmul(fb.ones(2, 3), fb.ones(3))
     tensor([3., 3.])
     """
+    if mode.casting is not None:
+        return under_autocast("matmul", matmul, input, other, out=out)
     _check("matmul", input, other)
     n, m = input._a.ndim, other._a.ndim
     if not n or not m:

@@ -26,14 +26,14 @@ class Builder:
 
         self._helper = helper
         self.entry = entry
-        self.types = entry.types()
+        self.types = entry.block.types()
         self.nodes: list[Any] = []
         self.constants: dict[tuple[Any, ...], str] = {}
         self.tensors: list[Any] = []
         self.names: dict[int, str] = {}
         self.origin: dict[str, tuple[str, int]] = {}  # symbol -> the input and the axis that have it
         self.sizes: dict[Any, str] = {}
-        self.used = {x.number for s in entry.steps for x in s.inputs if isinstance(x, Ref)} | set(entry.outputs)
+        self.used = {x.number for s in entry.block.steps for x in s.inputs if isinstance(x, Ref)} | set(entry.block.outputs)
 
     # -- nodes and constants ------------------------------------------------------------------------------------------------------------
     def node(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:

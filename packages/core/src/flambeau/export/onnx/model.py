@@ -40,7 +40,7 @@ def model(program: Exported) -> Any:
     (entry,) = program.entries.values()
     if entry.writes:
         raise refuse("an argument that is written to, which ONNX has no words for", "return the new value")
-    if any(t.dtype.kind == "c" for t in entry.types()):
+    if any(t.dtype.kind == "c" for t in entry.block.types()):
         raise refuse("complex numbers in an ONNX model", "flambeau.view_as_real")
     if not any(kind == "result" for kind, _ in entry.returned):
         raise refuse("a function without tensors as results")
@@ -83,9 +83,9 @@ def _inputs(builder: Builder, entry: Entry, program: Exported) -> list[Any]:
 
 
 def _steps(builder: Builder, entry: Entry) -> None:
-    number = len(entry.inputs)
+    number = len(entry.block.inputs)
     missing: list[str] = []
-    for step in entry.steps:
+    for step in entry.block.steps:
         outputs: Any = None
         try:
             if step.prim.name not in CONVERTERS:
@@ -109,7 +109,7 @@ def _outputs(builder: Builder, entry: Entry) -> list[Any]:
         if kind == "result":
             name = _name("output" + path if not path or path.startswith("[0") or path[1:2].isdigit() else path, taken)
             taken.append(name)
-            number = entry.outputs[x]
+            number = entry.block.outputs[x]
             builder.identity(builder.names[number], name)
             values.append(_value(name, builder.types[number]))
     return values

@@ -11,6 +11,7 @@ from flambeau.export.onnx.attention import attention
 from flambeau.export.onnx.builder import BOOL, INT64, Builder, Unsupported, known
 from flambeau.export.onnx.movement import MOVEMENT
 from flambeau.export.onnx.pointwise import POINTWISE, Converter, Maths
+from flambeau.export.onnx.recurrent import lstm
 from flambeau.export.program import Step
 from flambeau.export.size import at
 from flambeau.primitives.kernels.resample import table
@@ -220,6 +221,7 @@ CONVERTERS: dict[str, Converter] = {
     "cumsum": lambda b, step, xs, n: b.node("CumSum", xs[0], b.number(step.params["axis"], INT64)),
     "matmul": lambda b, step, xs, n: b.node("MatMul", *xs),
     "attention": attention,
+    "lstm": lstm,
     "softmax": _softmax,
     "log_softmax": _softmax,
     "standardize": _standardize,
