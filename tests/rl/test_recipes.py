@@ -37,6 +37,8 @@ def test_a_short_run(tmp_path: Any, name: str, backend: str) -> None:
 
 
 PROGRAM = """
+from flambeau.base.errors import ArgumentError
+from flambeau_rl import DQN, PPO
 from flambeau_rl.native import NativeVectorEnv
 
 agent = PPO.from_recipe("cartpole", seed=1, env_backend="native", n_envs=4, compile=False)
