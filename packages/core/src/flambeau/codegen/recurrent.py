@@ -67,8 +67,6 @@ class Cell:
     count: int  # hidden units in the vector; 0: all
     apart = False
 
-    apart = False
-
     def parameters(self) -> list[str]:
         return [f"ptr noalias %{name}" for name in ("X", "C0", "H1", "C1", "G")]
 
@@ -94,8 +92,6 @@ class CellGrad:
     g_row: int
     gates_row: int
     lanes: int
-    apart = False
-
     apart = False
 
     def parameters(self) -> list[str]:
