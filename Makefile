@@ -18,7 +18,7 @@ PYTEST := $(PY) -m pytest -q
 PACKAGES := -e 'packages/core[compile,plot,tensorboard]' -e packages/vision -e packages/audio -e packages/text -e packages/rl
 SOURCES := packages/core/src packages/vision/src packages/audio/src packages/text/src packages/rl/src
 
-.PHONY: help demo test test-slow test-gpu test-parity have-torch check fix format lint types layers shape packages hygiene import-time coverage docs bench lock clean
+.PHONY: help demo test test-slow test-training test-gpu test-parity have-torch check fix format lint types layers shape packages hygiene import-time coverage docs bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,6 +31,9 @@ test: $(VENV)/tools ## all tests that need no GPU, no PyTorch and no network
 
 test-slow: $(VENV)/tools ## build the wheels and install each alone in an empty environment
 	$(PYTEST) -m "slow and not gpu"
+
+test-training: $(VENV)/tools ## train every recipe to the figures that it promises (half an hour)
+	$(PYTEST) -m training
 
 test-gpu: $(VENV)/tools ## the tests that need a CUDA GPU
 	$(PYTEST) -m gpu

@@ -1,4 +1,4 @@
-"""The recipes of agents: short runs always; whole ones, with the scores to reach, in the slow suite."""
+"""The recipes of agents: short runs always; whole ones, with the scores to reach, as trainings."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_pictures_show_what_is_seen(name: str) -> None:
     assert (first != second).any()
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.parametrize("name", LEAST)
 def test_scores(tmp_path: Any, name: str) -> None:
     assert run_recipe(recipe_of(name), {"gif": False}, out=tmp_path, seed=0).metrics["mean_return"] >= LEAST[name]

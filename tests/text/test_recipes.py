@@ -101,14 +101,14 @@ def test_the_reviews_mislead_those_who_count_words():
     assert right < 0.85  # so 95 percent need an understanding of "not" and "although"
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_char_gpt_learns(tmp_path):
     result = run_recipe(char_gpt.recipe, out=tmp_path)
     assert result.metrics["perplexity"] < 5
     assert " the " in (tmp_path / "samples.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_reverse_translate_reaches_95(tmp_path):
     result = run_recipe(reverse_translate.recipe, out=tmp_path)
     assert result.metrics["bleu"] >= 95
@@ -117,7 +117,7 @@ def test_reverse_translate_reaches_95(tmp_path):
     assert pipeline("translate", tmp_path / "model")(source) == target
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_sentiment_reaches_95_percent(tmp_path):
     result = run_recipe(sentiment.recipe, out=tmp_path)
     assert result.metrics["accuracy"] >= 0.95

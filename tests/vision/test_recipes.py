@@ -79,7 +79,7 @@ def test_a_tiny_run(name, tmp_path):
             assert (tmp_path / "part" / file.name).read_bytes() == file.read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_bars(tmp_path):
     assert run_recipe(recipe_of("shapes-detection"), out=tmp_path / "detection").metrics["map50"] >= 0.8
     assert run_recipe(recipe_of("shapes-segmentation"), out=tmp_path / "segmentation").metrics["miou"] >= 0.9
