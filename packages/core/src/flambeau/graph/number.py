@@ -86,6 +86,22 @@ def evaluate(expression: Expression, run: Any) -> Any:
     return _OPERATORS[kind](*[evaluate(part, run) for part in expression[1:]])
 
 
+def function_of(expression: Expression) -> Callable[[Any], Any]:
+    """`evaluate` for one expression: a function of a run."""
+    kind, *rest = expression
+    if kind == "table":
+        t, i, name = rest
+        return lambda run: run.tables[t][i][name]
+    if kind in ("read", "const"):
+        return lambda run: evaluate(expression, run)
+    operate = _OPERATORS[kind]
+    parts = [function_of(p) for p in rest]
+    if len(parts) == 2 and rest[1][0] == "const":
+        (first, _), constant = parts, rest[1][1]
+        return lambda run: operate(first(run), constant)
+    return lambda run: operate(*[part(run) for part in parts])
+
+
 def reads_of(expression: Expression) -> set[int]:
     """Which reads an expression uses."""
     if expression[0] == "read":

@@ -18,7 +18,7 @@ from flambeau.graph.engine import Engine, Task
 from flambeau.graph.ir import Value
 from flambeau.graph.leaf import Leaf
 from flambeau.graph.memory import root_of
-from flambeau.graph.number import Expression, evaluate
+from flambeau.graph.number import Expression, evaluate, function_of
 from flambeau.graph.pieces import Piece, extract, same_ops
 from flambeau.graph.verify import verify
 
@@ -122,13 +122,14 @@ class Segment:
             return lambda run: get(run.tables[t][i])
         return lambda run: [evaluate(name, run) for name in names]
 
-    def _fixed(self, path: Path, index: int) -> list[tuple[Expression, Any]]:
+    def _fixed(self, path: Path, index: int) -> list[tuple[Callable[[Run], Any], Any]]:
         """What host code gives besides floats, and what Python did by its floats: they decided the form of what was captured."""
-        found = [(expression, value) for expression, value, segment in path.capture.decided if segment == index]
+        decided = [(expression, value) for expression, value, segment in path.capture.decided if segment == index]
+        found: list[tuple[Expression, Any]] = list(dict.fromkeys(decided))
         for tag, host in enumerate(path.capture.numbers):
             if host.segment == index:
                 found += [(("table", tag, i, k), v) for i, table in enumerate(host.given) for k, v in table.items() if type(v) is not float]
-        return found
+        return [(function_of(expression), value) for expression, value in found]
 
     # -- each replay ----------------------------------------------------------------------------------------------------------------------
     def obstacle(self) -> str | None:
@@ -148,8 +149,8 @@ class Segment:
             for host in self.numbers:
                 run.tables.append(host.call())
                 run.done.append(host)
-            for expression, value in self.fixed:
-                if evaluate(expression, run) != value:
+            for decide, value in self.fixed:
+                if decide(run) != value:
                     return None
         if self.rebound:
             self._rebind(engine)
