@@ -22,7 +22,7 @@ PYTHON = set(
     adaptive_max_pool angle cholesky cofactor complex conj ctc ctc_grad det digamma eig eigh eigvals
     eigvalsh erfcx erfinv failed fft fold gamma_sample gamma_slope gcd histc histogram i0 i0e i1 i1e igamma igammac imag inv irfft
     lcm ldexp log_ndtr logaddexp2 lu_factor matrix_exp max_pool max_pool_values mode ndtr ndtri nextafter
-    permutation pinv polygamma qr real resample resample_grad rfft searchsorted slogdet solve solve_triangular strided_sum sum_pool
+    permutation pinv polygamma qr real resample resample_grad rfft slogdet solve solve_triangular strided_sum sum_pool
     sum_pool_grad svd svdvals unfold unpool view_as_complex view_as_real weigh zeta pack split take_strided put_strided
     """.split()
 )  # what has code is taken off the list

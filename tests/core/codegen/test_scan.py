@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flambeau as fb
 from tests.core.codegen.programs import LEVELS, captured, check
 
 from flambeau.codegen.build import build  # isort: skip
@@ -74,6 +75,18 @@ def test_sort_of_wide_values_and_bools() -> None:
     check(ORDERS["sort"], floats(3, 20, dtype="f8"))
     check(ORDERS["sort"], RNG.integers(-2, 3, (4, 12)))
     check(lambda x: x.sort(1), floats(2, 500))  # too long for counting: NumPy's
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("level", LEVELS)
+def test_binary_search(right: bool, level: str) -> None:
+    for n in (1, 2, 3, 7, 64, 100):
+        sequence = np.sort(RNG.integers(-5, 5, n)).astype("f4")
+        values = np.array([*range(-6, 7), 0.5, np.nan, np.inf, -np.inf], "f4")
+        assert check(lambda s, x: fb.searchsorted(s, x, right=right), sequence, values, level=level).native
+        check(lambda s, x: fb.searchsorted(s, x, right=right), np.r_[sequence, np.float32(np.nan)], values, level=level)
+    check(lambda s, x: fb.searchsorted(s, x, right=right), np.arange(9), RNG.integers(-2, 12, (40, 300)), level=level)
+    check(lambda s, x: fb.bucketize(x, s, right=right), np.arange(9.0), floats(5, 6, dtype="f8"), level=level)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

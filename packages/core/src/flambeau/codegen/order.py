@@ -1,4 +1,5 @@
 """Sorting short lines by counting: the rank of an element is how many come before it. All comparisons of a line are one fused reduction.
+And binary search.
 
 NaN counts as the largest value, equal values keep their order: the rules of primitives/kernels/sort.py. Longer lines are left to NumPy.
 """
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flambeau.codegen import expr
-from flambeau.codegen.nodes import Uniform
+from flambeau.codegen.llvm import Target
+from flambeau.codegen.loops import Kernel
+from flambeau.codegen.nest import LARGE, Nest
+from flambeau.codegen.nodes import Node, Uniform
 from flambeau.codegen.pick import positions
-from flambeau.codegen.value import BOOL
+from flambeau.codegen.value import BOOL, I64, V
 from flambeau.graph.ir import Op
 
 if TYPE_CHECKING:
@@ -79,3 +83,40 @@ def order(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> 
         values, index = (low.reshape(t, v.shape) for t, v in zip((values, index), op.outputs))
     low.ranges[index.buffer] = (0, x.shape[axis], [])
     return values, index
+
+
+def searchsorted(low: Lowering, handles: list[Any], params: dict[str, Any], op: Op) -> Any:
+    """Where values go in a vector of ascending boundaries."""
+    sequence, x = (low.materialise(h) for h in handles)
+    if len(sequence.shape) != 1 or sequence.dtype != x.dtype or x.dtype not in expr.DTYPES or x.dtype.kind == "b":
+        return None
+    node = Node("native", "searchsorted", (sequence, x), x.shape, params={**params, "write": _write_search})
+    result = low.node(node, op.outputs[0].shape, op.outputs[0].dtype)
+    low.ranges[result.buffer] = (0, sequence.shape[0] + 1, [])
+    return result
+
+
+def _less(x: V, y: V) -> V:
+    """x before y, with NaN as the largest value."""
+    return (x < y) | (y.is_nan() & ~x.is_nan()) if x.is_float else x < y
+
+
+def _write_search(node: Node, target: Target) -> list[list[Kernel]]:
+    """For each value, halves without branches: `first` boundaries lie before it."""
+    sequence, x = (a.buffer for a in node.accesses())
+    nest = Nest(target)
+
+    def behind(position: str, value: V) -> V:
+        boundary = nest.load(sequence, position)
+        return ~_less(value, boundary) if node.params["right"] else _less(boundary, value)
+
+    shared = x.size * max(sequence.size.bit_length(), 1) >= LARGE and x.size > 1
+    with nest.loops([x.size], shared) as (at,):
+        value, first, left = nest.load(x, at), V(nest.code, "0", I64, 0), sequence.size
+        while left > 1:
+            half = left // 2
+            first = behind((first + (half - 1)).text, value).choose(first + half, first)
+            left -= half
+        first = behind(first.text, value).choose(first + 1, first)
+        nest.store(node.outputs[0], at, first)
+    return [nest.finish(list(node.outputs), shared=x.size if shared else 0)]

@@ -200,6 +200,7 @@ RULES.update(
     random=random.random,
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"), scan.scan),
     **dict.fromkeys(("sort", "argsort", "topk", "kthvalue"), order.order),
+    searchsorted=order.searchsorted,
     **gather.RULES,
     **attention.RULES,
     **recurrent.RULES,
