@@ -3,7 +3,7 @@
 import pytest
 
 import flambeau as fb
-from flambeau.base.errors import ArgumentTypeError, FileFormatError
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, DownloadError, FileFormatError, FlambeauError
 from flambeau.primitives.generator import use_stream
 
 
@@ -15,7 +15,11 @@ def torch():
     use_stream("philox")
 
 
+<<<<<<< HEAD
 # -- aliases -----------------------------------------------------------------------------------------------------------------------------
+=======
+# -- aliases ------------------------------------------------------------------------------------------------------------------------------
+>>>>>>> torch
 def test_mixed_precision_is_flambeaus(torch):
     assert torch.autocast is torch.amp.autocast is fb.autocast and torch.amp.GradScaler is torch.GradScaler is fb.amp.GradScaler
     assert torch.cuda.amp.autocast is fb.cuda.amp.autocast and not torch.is_autocast_enabled("cpu")
@@ -178,3 +182,24 @@ def test_the_command(tmp_path):
     (tmp_path / "bad.py").write_text("def (:")
     done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "bad.py")])
     assert done.exit_code == 1 and "Python that parses" in done.output
+
+
+# -- hub ----------------------------------------------------------------------------------------------------------------------------------
+def test_state_dicts_by_address_are_checked(torch, tmp_path, monkeypatch):
+    import hashlib
+
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path / "cache"))
+    fb.save({"w": fb.ones(2)}, tmp_path / "net.pth", format="torch")
+    digest = hashlib.sha256((tmp_path / "net.pth").read_bytes()).hexdigest()
+    good, bad = tmp_path / f"net-{digest[:8]}.pth", tmp_path / "net-00000000.pth"
+    for path in (good, bad):
+        path.write_bytes((tmp_path / "net.pth").read_bytes())
+    assert torch.hub.load_state_dict_from_url(f"file://{good}")["w"].tolist() == [1.0, 1.0]
+    torch.hub.download_url_to_file(f"file://{bad}", tmp_path / "copy.pth", hash_prefix=digest)
+    assert (tmp_path / "copy.pth").read_bytes() == good.read_bytes() and torch.hub.get_dir() == str(tmp_path / "cache")
+    with pytest.raises(DownloadError, match="sha256 00000000"):
+        torch.hub.load_state_dict_from_url(f"file://{bad}")
+    with pytest.raises(ArgumentError, match="a checksum in the file's name"):
+        torch.hub.load_state_dict_from_url(f"file://{tmp_path}/net.pth")
+    with pytest.raises(FlambeauError, match="code of 'org/repo'"):
+        torch.hub.load("org/repo", "net")
