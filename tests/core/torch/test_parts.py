@@ -15,11 +15,7 @@ def torch():
     use_stream("philox")
 
 
-<<<<<<< HEAD
-# -- aliases -----------------------------------------------------------------------------------------------------------------------------
-=======
 # -- aliases ------------------------------------------------------------------------------------------------------------------------------
->>>>>>> torch
 def test_mixed_precision_is_flambeaus(torch):
     assert torch.autocast is torch.amp.autocast is fb.autocast and torch.amp.GradScaler is torch.GradScaler is fb.amp.GradScaler
     assert torch.cuda.amp.autocast is fb.cuda.amp.autocast and not torch.is_autocast_enabled("cpu")
