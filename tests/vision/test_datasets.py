@@ -339,3 +339,18 @@ def test_shapes_are_what_they_say():
             assert image.numpy()[:, y1:y2, x1:x2][:, inside].mean() > 0.5
     with pytest.raises(ArgumentError):
         datasets.Shapes(size=8)
+
+
+def test_images_through_transforms_and_workers():
+    """PIL images of a dataset become batches of normalised floats, in this process and in others alike."""
+    from flambeau.data import DataLoader
+    from flambeau_vision import transforms as T
+
+    steps = [T.CenterCrop(16), T.ToImage(), T.ToDtype(fb.float32, scale=True), T.Normalize([0.5] * 3, [0.5] * 3)]
+    data = datasets.FakeData(6, (3, 20, 20), transform=T.Compose(steps))
+    for workers in (0, 2):
+        images, labels = next(iter(DataLoader(data, 4, num_workers=workers)))
+        assert (type(images), images.shape, images.dtype) == (fb.Tensor, (4, 3, 16, 16), fb.float32)
+        assert labels.tolist() == data.targets[:4]
+        pixels = np.asarray(data.image(0))[2:18, 2:18].transpose(2, 0, 1)
+        np.testing.assert_allclose(images[0].numpy(), (pixels / 255 - 0.5) / 0.5, atol=1e-5)

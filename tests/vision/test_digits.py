@@ -137,7 +137,7 @@ def test_the_picture_grows_with_the_mistakes(wrong):
         np.testing.assert_array_equal(tile, (255 * (1 - digits.images[0] / 16)).astype(np.uint8))
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.parametrize("seed", range(5))
 def test_the_whole_run_reads_98_5_percent(seed, tmp_path):
     result = run_recipe(recipe, seed=seed, out=tmp_path)

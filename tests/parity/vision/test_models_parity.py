@@ -118,3 +118,15 @@ def test_interpolated_positions(new):
     ours = interpolate_embeddings(new, 7, {"encoder.pos_embedding": flambeau.from_numpy(positions), "heads.head.bias": flambeau.zeros(2)})
     np.testing.assert_allclose(ours["encoder.pos_embedding"].numpy(), theirs["encoder.pos_embedding"].numpy(), atol=1e-5)
     assert set(ours) == set(theirs)
+
+
+def test_a_file_of_pytorch(tmp_path):
+    """What torch.save wrote, in both of its formats, loads by path."""
+    theirs = torchvision.models.mobilenet_v3_small(num_classes=3).eval()
+    for zipped in (True, False):
+        torch.save(theirs.state_dict(), tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+        ours = models.mobilenet_v3_small(weights=tmp_path / "net.pth", num_classes=3)
+        images = seeded_images(2, 3, 32, 32)
+        with torch.no_grad(), flambeau.no_grad():
+            expected, got = theirs(torch.from_numpy(images)).numpy(), ours(flambeau.from_numpy(images)).numpy()
+        np.testing.assert_allclose(got, expected, atol=1e-4)

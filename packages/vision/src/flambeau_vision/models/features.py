@@ -49,6 +49,7 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         _check(return_nodes, dict(model.named_modules()))
         self.model, self.return_nodes = model, dict(return_nodes)
+        self.training = model.training
 
     def forward(self, *args: Any, **kwargs: Any) -> OrderedDict[str, Any]:
         found: dict[str, Any] = {}
@@ -74,7 +75,7 @@ def create_feature_extractor(model: nn.Module, return_nodes: Sequence[str] | Map
 
     >>> import flambeau
     >>> from flambeau_vision.models import resnet18
-    >>> extract = create_feature_extractor(resnet18(), {"layer2": "fine", "avgpool": "pooled"})
+    >>> extract = create_feature_extractor(resnet18().eval(), {"layer2": "fine", "avgpool": "pooled"})
     >>> {name: tuple(value.shape) for name, value in extract(flambeau.zeros(1, 3, 32, 32)).items()}
     {'fine': (1, 128, 4, 4), 'pooled': (1, 512, 1, 1)}
     """
