@@ -37,14 +37,25 @@ def test_names_from_files_of_pytorch(torch):
     from flambeau.torch.distributions.categorical import Categorical
     from flambeau.torch.nn.modules.batchnorm import _BatchNorm
     from flambeau.torch.nn.modules.conv import _ConvNd
+    from flambeau.torch.nn.modules.instancenorm import _InstanceNorm
+    from flambeau.torch.nn.modules.loss import _Loss
     from flambeau.torch.nn.modules.utils import _pair
     from flambeau.torch.optim.adamw import AdamW
     from flambeau.torch.utils.data.dataloader import default_collate
     from flambeau.torch.utils.data.sampler import Sampler
 
     assert Categorical is flambeau.distributions.Categorical and AdamW is flambeau.optim.AdamW and Sampler is flambeau.data.Sampler
+    assert issubclass(torch.nn.MSELoss, _Loss) and issubclass(torch.nn.InstanceNorm1d, _InstanceNorm)
     assert isinstance(torch.nn.BatchNorm2d(2), _BatchNorm) and isinstance(torch.nn.Conv1d(1, 1, 1), _ConvNd)
     assert _pair(3) == (3, 3) and _pair([1, 2]) == (1, 2) and default_collate([1, 2]).tolist() == [1, 2]
+
+
+def test_functions_that_have_the_name_of_a_file(torch):
+    import flambeau.torch.autograd.gradcheck
+    import flambeau.torch.nn.utils.weight_norm
+
+    assert torch.nn.utils.weight_norm is flambeau.nn.utils.weight_norm and torch.autograd.gradcheck is flambeau.autograd.gradcheck
+    assert callable(torch.nn.utils.spectral_norm) and torch.utils.checkpoint.checkpoint is flambeau.utils.checkpoint.checkpoint
 
 
 def test_in_place_functions(torch):

@@ -34,13 +34,13 @@ def look_up(path: str, name: str) -> Any:
     full = f"{path}.{name}" if path else name
     if full in NAMES:
         return _named(full)
-    if full in BASES:
-        return import_module(f"{ROOT}.{full}")
     base = base_of(path)
-    if base:
+    if base:  # before modules: nn.utils.weight_norm is a function, and a file of PyTorch's too
         value = getattr(import_module(base), name, _ABSENT)
         if value is not _ABSENT and not isinstance(value, ModuleType) and not (path == "" and name in HIDDEN):
             return value
+    if full in BASES:
+        return import_module(f"{ROOT}.{full}")
     if path == "" and name.endswith("_"):  # torch.exp_(x) is x.exp_()
         return getattr(import_module("flambeau").Tensor, name, _ABSENT)
     if not name.startswith("_") and spec_of(f"{ROOT}.{full}") is not None:  # a file of this folder, or below a "*"
@@ -68,6 +68,12 @@ class Facade(ModuleType):
             )
         self.__dict__[name] = value
         return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Facade) and self.__name__.startswith(ROOT):  # Python's import sets a submodule on its parent
+            found = look_up(_path(self.__name__), name)
+            value = value if found is _ABSENT else found
+        super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         path = _path(self.__name__)
