@@ -281,3 +281,24 @@ def test_the_switch(monkeypatch):
         assert CPU_BACKEND.large == cpu.NEVER or CPU_BACKEND._compiled is None
     finally:
         CPU_BACKEND.large, CPU_BACKEND._load, CPU_BACKEND._compiled = before
+
+
+def test_numbers_of_one_kernel_may_differ(table):
+    """Two optimizers with other numbers share kernels, whatever Python made of the numbers on the way."""
+
+    def train(lr, betas, decay):
+        p = fb.nn.Parameter(fb.tensor(np.random.default_rng(0).standard_normal(200).astype("f4")))
+        optimizer = fb.optim.AdamW([p], lr=lr, betas=betas, weight_decay=decay)
+        for k in range(3):
+            p.grad = fb.tensor(np.random.default_rng(k + 1).standard_normal(200).astype("f4"))
+            optimizer.step()
+        return p.detach().numpy()
+
+    def between(weight):
+        return fb.lerp(fb.ones(300), fb.full((300,), 3.0), weight).numpy()
+
+    settings = [(0.1, (0.9, 0.99), 0.01), (0.03, (0.5, 0.8), 0.2), (0.1, (0.0, 0.999), 0.1)]
+    for given in settings:
+        np.testing.assert_allclose(train(*given), on_numpy(train, *given), rtol=2e-5, atol=1e-6)
+    for weight in (0.25, 0.75, 0.5):
+        np.testing.assert_allclose(between(weight), 1 + 2 * weight, rtol=1e-6)

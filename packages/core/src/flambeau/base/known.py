@@ -46,7 +46,10 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         "models": ("bart", "bert", "distilbert", "gpt2", "llama", "marian", "mistral", "qwen2", "roberta", "t5", "transformer"),
         "recipes": ("char-gpt", "reverse-translate", "sentiment"),
     },
-    "flambeau-rl": {"agents": ("ppo",), "recipes": ("cartpole",)},
+    "flambeau-rl": {
+        "agents": ("ppo", "a2c", "dqn", "c51", "ddpg", "td3", "sac"),
+        "recipes": ("cartpole", "acrobot", "mountaincar", "pendulum"),
+    },
 }
 
 FIRST_PARTY = ("flambeau", *PROVIDERS)

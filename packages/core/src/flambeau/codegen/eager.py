@@ -13,6 +13,7 @@ import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from flambeau.codegen.pool import pool
 from flambeau.codegen.program import Program, Segment, address_of
 from flambeau.graph.capture import capturing
 from flambeau.graph.ir import Graph, Scalar
-from flambeau.graph.number import RuntimeNumber
+from flambeau.graph.number import function_of
 from flambeau.graph.verify import verify
 from flambeau.primitives.bind import state
 from flambeau.primitives.movement import expand
@@ -42,10 +43,10 @@ Arguments = Sequence[Any]  # arrays and numbers
 
 
 class Kernel:
-    """A compiled signature. `inputs` are positions of arguments, `scalars` of numbers, `written` of arrays that results replace."""
+    """A compiled signature. `inputs` are positions of arguments, `written` of arrays that results replace; `scalars` compute numbers."""
 
     def __init__(
-        self, program: Program, inputs: list[int], scalars: list[int], written: list[int], given: Arguments, several: bool
+        self, program: Program, inputs: list[int], scalars: list[Any], written: list[int], given: Arguments, several: bool
     ) -> None:
         self.inputs, self.scalars, self.written, self.several = inputs, scalars, written, several
         self.made = list(zip(program.results, program.shapes))[: len(program.results) - len(written)]
@@ -70,7 +71,8 @@ class Kernel:
             for slot, array in zip(self.places, (*results, *[given[i] for i in self.written])):
                 block[slot] = address_of(array)
             if self.scalars:
-                self.call.scalars[:] = [given[i] for i in self.scalars]
+                run = _Run([[given]])
+                self.call.scalars[:] = [compute(run) for compute in self.scalars]
             if self.threads:
                 pool().start()
             self.call()
@@ -183,7 +185,7 @@ def _compiled(fn: Any, given: Arguments, params: Any, written: Sequence[int], sp
     program = build(verify(graph), donated)
     if not program.native or program.arena.nbytes > _ARENA:
         return None
-    return Kernel(program, inputs, [scalar.name[0] for scalar in graph.scalars], stored, arrays, several)
+    return Kernel(program, inputs, [function_of(scalar.name) for scalar in graph.scalars], stored, arrays, several)
 
 
 Made = tuple[Graph, list[int], list[int]]  # a graph, the arguments that its inputs are, and those that its last results replace
@@ -199,7 +201,7 @@ def _row(prim: Prim, arrays: list[Any], params: Any, spread: list[Any]) -> Made:
             if spread[i] is not None:
                 (operands[i],) = graph.add(expand, (operands[i],), {"shape": spread[i]}, [(spread[i], x.dtype)]).outputs
         elif type(x) is float:
-            operands[i] = Scalar((i,))
+            operands[i] = Scalar(("table", 0, 0, i))
             graph.scalars.append(operands[i])
     inferred = prim.infer(*[1.0 if isinstance(x, Scalar) else x for x in operands], **params)
     graph.results = list(graph.add(prim, tuple(operands), params, inferred if isinstance(inferred, list) else [inferred]).outputs)
@@ -209,7 +211,8 @@ def _row(prim: Prim, arrays: list[Any], params: Any, spread: list[Any]) -> Made:
 def _captured(fn: Any, arrays: list[Any], params: Any, written: Sequence[int], spread: list[Any]) -> Made | None:
     """The graph of a function that gives one tensor or writes to its arguments."""
     with capturing() as capture:
-        out = fn(*[_argument(x, i, spread[i]) for i, x in enumerate(arrays)], **params)
+        numbers: dict[Any, Any] = capture.runtime(_Numbers(arrays))[0]
+        out = fn(*[_argument(x, spread[i], numbers.get(i)) for i, x in enumerate(arrays)], **params)
     results = [] if out is None else [capture.read(out)]
     positions = {id(a): i for i, a in enumerate(arrays)}
     if capture.reads or any(id(a) not in positions for a in capture.outside):
@@ -221,9 +224,29 @@ def _captured(fn: Any, arrays: list[Any], params: Any, written: Sequence[int], s
     return capture.graph, [positions[id(a)] for a in capture.outside], list(stored)
 
 
-def _argument(x: Any, i: int, shape: tuple[int, ...] | None) -> Any:
+class _Numbers:
+    """The floats among the arguments, by position: a table of numbers that differ from run to run."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.arguments = arguments
+
+    def __call__(self) -> list[dict[int, float]]:
+        return [{i: x for i, x in enumerate(self.arguments) if type(x) is float}]
+
+    def undo(self) -> None:
+        """Nothing was counted."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What expressions of numbers are computed with: the arguments are the one table."""
+
+    tables: list[list[Arguments]]
+
+
+def _argument(x: Any, shape: tuple[int, ...] | None, number: Any) -> Any:
     if not isinstance(x, np.ndarray):
-        return RuntimeNumber(x, Scalar((i,))) if type(x) is float else x
+        return x if number is None else number
     return state.wrap(x) if shape is None else expand(state.wrap(x), shape=shape)
 
 
