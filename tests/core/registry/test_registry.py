@@ -88,11 +88,11 @@ def test_an_object_that_cannot_be_imported_names_its_owner(models, target):
 
 
 def test_a_miss_suggests(models):
-    models.add("resnet50", "a:b", "demo")
+    models.add("glyphreader", "a:b", "demo")
     with pytest.raises(NameNotFound) as caught:
-        models.get("resnet5")
+        models.get("glyphreade")
     assert str(caught.value) == (
-        "models 'resnet5': expected a registered name, got one that no installed package has. Did you mean 'resnet50'?"
+        "models 'glyphreade': expected a registered name, got one that no installed package has. Did you mean 'glyphreader'?"
     )
 
 

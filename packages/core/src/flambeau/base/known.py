@@ -47,8 +47,8 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         "recipes": ("char-gpt", "reverse-translate", "sentiment"),
     },
     "flambeau-rl": {
-        "agents": ("ppo", "a2c", "dqn", "c51", "ddpg", "td3", "sac"),
-        "recipes": ("cartpole", "acrobot", "mountaincar", "pendulum"),
+        "agents": ("a2c", "c51", "ddpg", "dqn", "ppo", "sac", "td3"),
+        "recipes": ("acrobot", "cartpole", "mountaincar", "pendulum"),
     },
 }
 
