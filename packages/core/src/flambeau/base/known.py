@@ -58,8 +58,8 @@ FIRST_PARTY = ("flambeau", *PROVIDERS)
 def known_names(kind: str) -> dict[str, str]:
     """Names of one kind that official packages bring: name -> package.
 
-    >>> known_names("agents")
-    {'ppo': 'flambeau-rl'}
+    >>> known_names("agents")["ppo"]
+    'flambeau-rl'
     """
     return {name: package for package, kinds in PROVIDERS.items() for name in kinds.get(kind, ())}
 
