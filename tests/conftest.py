@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +14,15 @@ with contextlib.suppress(ImportError):  # the parity environment may lack it
     # Seeds decide everything, also here; time limits would make a busy machine fail tests.
     settings.register_profile("flambeau", derandomize=True, deadline=None)
     settings.load_profile("flambeau")
+
+
+@pytest.fixture(autouse=True)
+def own_stream() -> Iterator[None]:
+    """Whoever imports the facade gets PyTorch's random numbers; the next test gets ours again."""
+    yield
+    generator = sys.modules.get("flambeau.primitives.generator")
+    if generator is not None and generator._choice != "philox":
+        generator.use_stream("philox")
 
 
 def _missing_gpu() -> str:

@@ -136,6 +136,16 @@ def test_operands_in_any_layout() -> None:
     check(lambda x, w: conv(conv(x, w)[:, :, 1:, ::2], w[:, :3]), x, w)
 
 
+@pytest.mark.parametrize("shapes", [((9, 4, 4, 4), (1, 4, 4, 4)), ((300, 4, 4, 4), (1, 4, 4, 4)), ((2, 3, 6, 6), (5, 3, 3, 3))])
+def test_a_gradient_that_is_one_number_everywhere(shapes: Any) -> None:
+    def run(x: Any, w: Any, g: Any) -> Any:
+        x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
+        y = F.conv2d(x, w)
+        return fb.autograd.grad(y, (x, w), g.expand(y.shape))
+
+    check(run, *arrays(*shapes, (1, 1, 1, 1)), tolerance=2e-5)
+
+
 def test_bits_do_not_depend_on_threads() -> None:
     x, w = arrays((3, 20, 15, 15), (40, 20, 3, 3))
 

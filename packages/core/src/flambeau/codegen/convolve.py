@@ -295,7 +295,7 @@ def weight_grad(node: Node, target: Target) -> Steps:
 
 def _blocks(loops: list[tuple[int, int, int]], step: int) -> tuple[tuple[tuple[int, int, int], ...], list[tuple[int, int, int]]]:
     """Outer axes of a sum, or equal parts of one, that leave so many steps of `step` bytes inside as stay near."""
-    fit, inner = max(_NEAR // step, 1), 1
+    fit, inner = max(_NEAR // max(step, 1), 1), 1  # a step of nothing reads the same numbers again
     for i in reversed(range(len(loops))):
         count, a, b = loops[i]
         if inner * count > fit:
