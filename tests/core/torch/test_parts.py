@@ -40,11 +40,18 @@ def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
     net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh())
     x = torch.ones(4, 3)
     traced = torch.jit.trace(net, x)
-    torch.jit.save(traced, tmp_path / "net.pt")
-    loaded = torch.jit.load(tmp_path / "net.pt")
+    traced.save(tmp_path / "net.pt")
+    assert isinstance(traced, torch.jit.ScriptModule) and isinstance(traced, type(net)) and not isinstance(net, torch.jit.ScriptModule)
+    assert list(traced.state_dict()) == list(net.state_dict()) and traced[0].weight is net[0].weight
+    loaded = torch.jit.load(tmp_path / "net.pt", map_location="cpu").to("cpu").eval()
+    assert torch.equal(loaded.state_dict()["0.weight"], net[0].weight)
     torch.testing.assert_close(loaded(x), net(x))
     with pytest.raises(ArgumentTypeError, match="what trace.. returned"):
         torch.jit.save(torch.nn.Linear(1, 1), tmp_path / "x.pt")
+    with pytest.raises(ArgumentTypeError, match="a loaded program"):
+        loaded.save(tmp_path / "x.pt")
+    torch.jit.save(torch.jit.trace(lambda a: 2 * a, x), tmp_path / "double.pt")
+    assert torch.equal(torch.jit.load(tmp_path / "double.pt")(x), 2 * x)
 
 
 def test_profiles_and_schedules(torch):
@@ -141,6 +148,13 @@ def test_missing_names_with_their_lines():
     ]
 
 
+def test_a_chain_is_reported_once():
+    from flambeau.torch._compat import check_source
+
+    found = check_source("import torch\ntorch.ops.foo.bar(torch.ops)")
+    assert [(use.name, use.reason) for use in found] == [("torch.ops.foo.bar", "torch.ops is not in Flambeau")]
+
+
 def test_names_of_torchvision():
     pytest.importorskip("flambeau_vision")
     from flambeau.torch._compat import check_source
@@ -175,7 +189,9 @@ def test_the_command(tmp_path):
     )
     done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "sub"), "--json"])
     assert done.exit_code == 0 and '"missing": []' in done.output
-    (tmp_path / "bad.py").write_text("def (:")
+    (tmp_path / "bad.py").write_text("import torch\ndef (:")
+    done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path)])
+    assert "bad.py:1: this file (" in done.output and "a.py:8: " in done.output and "3 files, 8 missing" in done.output
     done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "bad.py")])
     assert done.exit_code == 1 and "Python that parses" in done.output
 

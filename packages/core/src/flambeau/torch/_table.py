@@ -98,8 +98,8 @@ NAMES: dict[str, str] = {
     "nn.modules.utils._triple": "flambeau.torch._extras:triple",
     "nn.modules.utils._quadruple": "flambeau.torch._extras:quadruple",
     "nn.modules.utils._ntuple": "flambeau.torch._extras:ntuple",
-    "utils.tensorboard.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
-    "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
+    "utils.tensorboard.SummaryWriter": "flambeau.torch._tensorboard:SummaryWriter",
+    "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._tensorboard:SummaryWriter",
     "xpu.is_available": "flambeau.torch._extras:no",
 }
 for _home in ("transforms", "transforms.transforms", "transforms.v2"):
