@@ -106,6 +106,8 @@ def test_backends_keep_what_is_set(torch):
         assert torch.backends.cudnn.benchmark is False
     assert torch.backends.cudnn.benchmark is True and not torch.backends.mps.is_available()
     torch.backends.cuda.matmul.allow_tf32 = True
+    with torch.nn.attention.sdpa_kernel([torch.nn.attention.SDPBackend.FLASH_ATTENTION, torch.nn.attention.SDPBackend.MATH]):
+        assert torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 4)] * 3).shape == (1, 2, 4)
     assert not torch.backends.cudnn.is_available() and torch.cuda.is_available() == flambeau.cuda.is_available()
 
 

@@ -70,6 +70,11 @@ def test_data_parallel_is_the_module_under_its_prefix(torch):
     net = torch.nn.DataParallel(torch.nn.Linear(2, 1))
     assert list(net.state_dict()) == ["module.weight", "module.bias"] and net(torch.ones(1, 2)).shape == (1, 1)
     assert not torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1
+    from flambeau.torch.distributed import barrier, destroy_process_group, init_process_group
+
+    assert barrier() is None and destroy_process_group() is None
+    with pytest.raises(FlambeauError, match="without torchrun"):
+        init_process_group(backend="nccl")
 
 
 # -- saving -------------------------------------------------------------------------------------------------------------------------------
@@ -206,6 +211,7 @@ def test_state_dicts_by_address_are_checked(torch, tmp_path, monkeypatch):
     good, bad = tmp_path / f"net-{digest[:8]}.pth", tmp_path / "net-00000000.pth"
     for path in (good, bad):
         path.write_bytes((tmp_path / "net.pth").read_bytes())
+    assert torch.utils.model_zoo.load_url is torch.hub.load_state_dict_from_url
     assert torch.hub.load_state_dict_from_url(f"file://{good}")["w"].tolist() == [1.0, 1.0]
     torch.hub.download_url_to_file(f"file://{bad}", tmp_path / "copy.pth", hash_prefix=digest)
     assert (tmp_path / "copy.pth").read_bytes() == good.read_bytes() and torch.hub.get_dir() == str(tmp_path / "cache")
