@@ -104,6 +104,31 @@ def test_whole_modules_come_back_tied(torch, tmp_path):
     assert found.encoder.weight.grad is not None
 
 
+@pytest.mark.parametrize("attributes", [3, [1], {1: 2}, None])
+def test_rows_of_modules_that_lie(torch, tmp_path, attributes):
+    fb.save({"!kind": "flambeau.torch module", "class": "flambeau.nn:Linear", "attributes": attributes}, tmp_path / "x")
+    with pytest.raises(FileFormatError, match="the attributes of a module by name"):
+        torch.load(tmp_path / "x", weights_only=False)
+
+
+def test_shared_deep_and_cyclic_containers_of_a_file(torch, tmp_path):
+    from tests.core.serialization.hostile import op, whole, zip_file
+
+    def load(body):
+        (tmp_path / "x.pt").write_bytes(zip_file(whole(body)))
+        return torch.load(tmp_path / "x.pt")
+
+    for inner, add in ((op((1,)), b"0(" + b"h\x00" * 50 + b"tq\x00"), (b"]", b"0](" + b"h\x00" * 50 + b"eq\x00")):
+        found = load(inner + b"q\x00" + add * 30)  # 50**30 leaves, if each were visited
+        assert len(found) == 50 and found[0] is found[49]
+    found = load(b"]q\x00h\x00a")
+    assert found[0] is found
+    found = load(b"}q\x00" + op("a") + b"h\x00s")
+    assert found["a"] is found
+    with pytest.raises(FileFormatError, match="nested less deeply"):
+        load(b"]" * 50_000 + b"a" * 49_999)
+
+
 def test_files_cannot_name_code(torch, tmp_path, monkeypatch):
     fb.save({"!kind": "flambeau.torch module", "class": "antigravity:X", "attributes": {}}, tmp_path / "x")
     with pytest.raises(FileFormatError, match="whose class the program has imported"):

@@ -106,8 +106,8 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     ('flambeau.FloatTensor', 'flambeau.HalfTensor')
     """
     if dtype is None:
-        where = "" if input.device.type == "cpu" else f"{input.device.type}."
-        return f"flambeau.{where}{_TYPE_NAMES.get(input.dtype, f'{input.dtype.name.capitalize()}Tensor')}"
+        prefix = "" if input.device.type == "cpu" else f"{input.device.type}."
+        return f"flambeau.{prefix}{_TYPE_NAMES.get(input.dtype, f'{input.dtype.name.capitalize()}Tensor')}"
     if dtype is Tensor:
         dtype = "Tensor"
     if isinstance(dtype, str) and dtype.endswith("Tensor"):
