@@ -205,6 +205,27 @@ def test_pictures_become_tensors(torch):
         to_tensor(np.ones(2))
 
 
+def test_data_sets_take_download(torch, tmp_path):
+    pytest.importorskip("flambeau_vision")
+    import pickle
+    import struct
+
+    from flambeau.torch import _vision
+    from flambeau.torch._table import NAMES
+
+    with pytest.raises(FileFormatError, match="train-images-idx3-ubyte.*get it from"):
+        _vision.MNIST(tmp_path, train=True, download=True)
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 2, 2, 2) + bytes(range(8)))
+    (raw / "train-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([3, 7]))
+    digits = _vision.MNIST(tmp_path, train=True, download=True, transform=_vision.ToTensor())
+    image, label = pickle.loads(pickle.dumps(digits))[1]
+    assert torch.equal(image, torch.tensor([[[4.0, 5.0], [6.0, 7.0]]]) / 255) and label == 7
+    assert NAMES["torchvision.datasets.MNIST"] == NAMES["torchvision.datasets.mnist.MNIST"] == "flambeau.torch._vision:MNIST"
+    assert _vision.CIFAR10.__name__ == "CIFAR10" and not hasattr(_vision, "LSUN")
+
+
 def test_the_command(tmp_path):
     from click.testing import CliRunner
 

@@ -87,7 +87,8 @@ class _Unpacking:
             if type(obj) is tuple:
                 self.seen[id(obj)] = obj, tuple(self.value(item) for item in obj)
             elif type(obj) is list:
-                self.seen[id(obj)] = obj, (made := [])
+                made: list[Any] = []
+                self.seen[id(obj)] = obj, made
                 made.extend(self.value(item) for item in obj)
             else:
                 self._dict(obj)

@@ -111,6 +111,12 @@ for _home in ("transforms", "transforms.transforms", "transforms.v2"):
     NAMES[f"torchvision.{_home}.ToTensor"] = "flambeau.torch._vision:ToTensor"
 for _home in ("transforms.functional", "transforms.v2.functional"):
     NAMES[f"torchvision.{_home}.to_tensor"] = "flambeau.torch._vision:to_tensor"
+for _home, _sets in (
+    ("datasets", ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")),
+    ("datasets.mnist", ("MNIST", "FashionMNIST", "KMNIST")),
+    ("datasets.cifar", ("CIFAR10", "CIFAR100")),
+):
+    NAMES |= {f"torchvision.{_home}.{_name}": f"flambeau.torch._vision:{_name}" for _name in _sets}
 BASES |= {"mps": "", "xpu": "", "nn.parallel": "", "nn.parallel.distributed": ""}
 
 # Names of Flambeau's own that PyTorch does not have: hidden, so that `hasattr(torch, name)` answers as in PyTorch.
