@@ -44,6 +44,8 @@ CASES = (
     Case("wgan_gp.py", "PyTorch-GAN: wgan_gp"),
     Case("cyclegan.py", "PyTorch-GAN: cyclegan", 8),
     Case("cleanrl_ppo.py", "CleanRL: ppo_continuous_action"),
+    Case("cleanrl_ppo.py --rpo", "CleanRL: rpo_continuous_action"),
+    Case("cleanrl_pqn.py", "CleanRL: pqn"),
     Case("cleanrl_values.py", "CleanRL: dqn"),
     Case("cleanrl_values.py --c51", "CleanRL: c51"),
     Case("cleanrl_actor_critic.py --algo ddpg", "CleanRL: ddpg_continuous_action"),

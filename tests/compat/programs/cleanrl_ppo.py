@@ -1,5 +1,6 @@
-"""PPO with vector environments, in the style of CleanRL's single files (continuous actions)."""
+"""PPO and RPO with vector environments, in the style of CleanRL's single files (continuous actions)."""
 
+import argparse
 import random
 import time
 
@@ -57,9 +58,15 @@ class Agent(nn.Module):
         probs = Normal(mean, torch.exp(self.actor_logstd.expand_as(mean)))
         if action is None:
             action = probs.sample()
+        elif args.rpo:
+            z = torch.FloatTensor(mean.shape).uniform_(-0.5, 0.5).to(device)
+            probs = Normal(mean + z, torch.exp(self.actor_logstd.expand_as(mean)))
         return action, probs.log_prob(action).sum(1), probs.entropy().sum(1), self.critic(x)
 
 
+parser = argparse.ArgumentParser()
+parser.add_argument("--rpo", action="store_true")
+args = parser.parse_args()
 random.seed(1)
 np.random.seed(1)
 torch.manual_seed(1)

@@ -162,6 +162,21 @@ def test_types_and_formats() -> None:
     assert not fb.can_cast(fb.float32, fb.int64)
 
 
+def test_conversion_by_type() -> None:
+    x = fb.tensor([1.5, 2.0])
+    for kind in (fb.LongTensor, "LongTensor", "torch.LongTensor", fb.int64, int):
+        assert x.type(kind).dtype is fb.int64
+    assert x.double().type(fb.Tensor).dtype is fb.float32 and x.double().type("torch.Tensor").dtype is fb.float32
+    assert x.bfloat16().type() == "flambeau.BFloat16Tensor" and x.to(fb.complex64).type() == "flambeau.ComplexFloatTensor"
+    assert x.to("meta").type() == "flambeau.meta.FloatTensor" and x.type_as(fb.ones(1, device="meta", dtype=fb.int8)).device.type == "meta"
+    with pytest.raises(TypeError, match="type: expected the name of a tensor type, got 'torch.FlotTensor'. Did you mean 'FloatTensor'"):
+        x.type("torch.FlotTensor")
+    if not fb.cuda.is_available():
+        for kind in (fb.cuda.FloatTensor, "torch.cuda.FloatTensor"):
+            with pytest.raises((fb.base.errors.DeviceError, ImportError), match="cuda"):
+                x.type(kind)
+
+
 def test_switches_and_namespaces() -> None:
     before = fb.get_num_threads()
     fb.set_num_threads(3)

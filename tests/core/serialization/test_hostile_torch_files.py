@@ -1,11 +1,13 @@
 """Hostile files: whatever comes, an exception of ours, no code run, no more memory than the file justifies."""
 
+import argparse
 import io
 import os
 import pickle
 import struct
 import sys
 import tracemalloc
+import types
 import zipfile
 
 import numpy as np
@@ -298,6 +300,20 @@ def test_other_zip_files_are_described():
     np.savez(memory, a=SIX)
     refused(memory.getvalue(), match="numpy.load")
     refused(zip_file(whole(op(1)), {"constants.pkl": b""}), match="a TorchScript program")
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.writestr("x/code/net.py", b"x" * 99, zipfile.ZIP_DEFLATED)
+    refused(memory.getvalue(), match="'x/code/net.py' otherwise. Try: for a TorchScript program")
+
+
+def test_the_arguments_of_a_program_come_back_and_are_only_data():
+    given = argparse.Namespace(lr=0.1, layers=[1, 2], name="x")
+    for raw in files_with(pickle.dumps({"args": given}, 2)):
+        args = load(io.BytesIO(raw))["args"]
+        assert type(args) is types.SimpleNamespace and (args.lr, args.layers, args.name) == (0.1, [1, 2], "x")
+    fresh = name("argparse", "Namespace") + b")\x81"
+    assert type(load(io.BytesIO(zip_file(whole(fresh + op({"__class__": 3}) + b"b"))))) is types.SimpleNamespace
+    refused(zip_file(whole(fresh + op({1: 2}) + b"b")), match="an object with a state")
 
 
 # -- time and memory ---------------------------------------------------------------------------------------------------------------------

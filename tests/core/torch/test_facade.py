@@ -58,6 +58,19 @@ def test_functions_that_have_the_name_of_a_file(torch):
     assert callable(torch.nn.utils.spectral_norm) and torch.utils.checkpoint.checkpoint is flambeau.utils.checkpoint.checkpoint
 
 
+def test_tensorboard_takes_tensors(torch, tmp_path):
+    pytest.importorskip("tensorboardX")
+    with torch.utils.tensorboard.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("loss", torch.ones(1, requires_grad=True).mean(), 1)
+        writer.add_scalars("two", {"a": torch.tensor(1.0), "b": 2.0}, 1)
+        writer.add_image("image", torch.rand(3, 4, 4))
+        writer.add_histogram("weights", torch.rand(5).bfloat16(), global_step=1)
+        with pytest.warns(UserWarning, match="graph is not written"):
+            writer.add_graph(torch.nn.Linear(1, 1), torch.ones(1))
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("events*"))
+    assert writer.log_dir == str(tmp_path) and all(tag in written for tag in (b"loss", b"image", b"weights"))
+
+
 def test_in_place_functions(torch):
     x = torch.zeros(2)
     assert torch.exp_(x) is x and x.tolist() == [1.0, 1.0]
@@ -93,6 +106,8 @@ def test_backends_keep_what_is_set(torch):
         assert torch.backends.cudnn.benchmark is False
     assert torch.backends.cudnn.benchmark is True and not torch.backends.mps.is_available()
     torch.backends.cuda.matmul.allow_tf32 = True
+    with torch.nn.attention.sdpa_kernel([torch.nn.attention.SDPBackend.FLASH_ATTENTION, torch.nn.attention.SDPBackend.MATH]):
+        assert torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 4)] * 3).shape == (1, 2, 4)
     assert not torch.backends.cudnn.is_available() and torch.cuda.is_available() == flambeau.cuda.is_available()
 
 

@@ -40,11 +40,18 @@ def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
     net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh())
     x = torch.ones(4, 3)
     traced = torch.jit.trace(net, x)
-    torch.jit.save(traced, tmp_path / "net.pt")
-    loaded = torch.jit.load(tmp_path / "net.pt")
+    traced.save(tmp_path / "net.pt")
+    assert isinstance(traced, torch.jit.ScriptModule) and isinstance(traced, type(net)) and not isinstance(net, torch.jit.ScriptModule)
+    assert list(traced.state_dict()) == list(net.state_dict()) and traced[0].weight is net[0].weight
+    loaded = torch.jit.load(tmp_path / "net.pt", map_location="cpu").to("cpu").eval()
+    assert torch.equal(loaded.state_dict()["0.weight"], net[0].weight)
     torch.testing.assert_close(loaded(x), net(x))
     with pytest.raises(ArgumentTypeError, match="what trace.. returned"):
         torch.jit.save(torch.nn.Linear(1, 1), tmp_path / "x.pt")
+    with pytest.raises(ArgumentTypeError, match="a loaded program"):
+        loaded.save(tmp_path / "x.pt")
+    torch.jit.save(torch.jit.trace(lambda a: 2 * a, x), tmp_path / "double.pt")
+    assert torch.equal(torch.jit.load(tmp_path / "double.pt")(x), 2 * x)
 
 
 def test_profiles_and_schedules(torch):
@@ -63,6 +70,11 @@ def test_data_parallel_is_the_module_under_its_prefix(torch):
     net = torch.nn.DataParallel(torch.nn.Linear(2, 1))
     assert list(net.state_dict()) == ["module.weight", "module.bias"] and net(torch.ones(1, 2)).shape == (1, 1)
     assert not torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1
+    from flambeau.torch.distributed import barrier, destroy_process_group, init_process_group
+
+    assert barrier() is None and destroy_process_group() is None
+    with pytest.raises(FlambeauError, match="without torchrun"):
+        init_process_group(backend="nccl")
 
 
 # -- saving -------------------------------------------------------------------------------------------------------------------------------
@@ -90,6 +102,31 @@ def test_whole_modules_come_back_tied(torch, tmp_path):
     assert found.size == (1, {"a": 2}) and len(list(found.parameters())) == len(list(net.parameters()))
     found(x).sum().backward()
     assert found.encoder.weight.grad is not None
+
+
+@pytest.mark.parametrize("attributes", [3, [1], {1: 2}, None])
+def test_rows_of_modules_that_lie(torch, tmp_path, attributes):
+    fb.save({"!kind": "flambeau.torch module", "class": "flambeau.nn:Linear", "attributes": attributes}, tmp_path / "x")
+    with pytest.raises(FileFormatError, match="the attributes of a module by name"):
+        torch.load(tmp_path / "x", weights_only=False)
+
+
+def test_shared_deep_and_cyclic_containers_of_a_file(torch, tmp_path):
+    from tests.core.serialization.hostile import op, whole, zip_file
+
+    def load(body):
+        (tmp_path / "x.pt").write_bytes(zip_file(whole(body)))
+        return torch.load(tmp_path / "x.pt")
+
+    for inner, add in ((op((1,)), b"0(" + b"h\x00" * 50 + b"tq\x00"), (b"]", b"0](" + b"h\x00" * 50 + b"eq\x00")):
+        found = load(inner + b"q\x00" + add * 30)  # 50**30 leaves, if each were visited
+        assert len(found) == 50 and found[0] is found[49]
+    found = load(b"]q\x00h\x00a")
+    assert found[0] is found
+    found = load(b"}q\x00" + op("a") + b"h\x00s")
+    assert found["a"] is found
+    with pytest.raises(FileFormatError, match="nested less deeply"):
+        load(b"]" * 50_000 + b"a" * 49_999)
 
 
 def test_files_cannot_name_code(torch, tmp_path, monkeypatch):
@@ -141,6 +178,13 @@ def test_missing_names_with_their_lines():
     ]
 
 
+def test_a_chain_is_reported_once():
+    from flambeau.torch._compat import check_source
+
+    found = check_source("import torch\ntorch.ops.foo.bar(torch.ops)")
+    assert [(use.name, use.reason) for use in found] == [("torch.ops.foo.bar", "torch.ops is not in Flambeau")]
+
+
 def test_names_of_torchvision():
     pytest.importorskip("flambeau_vision")
     from flambeau.torch._compat import check_source
@@ -161,6 +205,27 @@ def test_pictures_become_tensors(torch):
         to_tensor(np.ones(2))
 
 
+def test_data_sets_take_download(torch, tmp_path):
+    pytest.importorskip("flambeau_vision")
+    import pickle
+    import struct
+
+    from flambeau.torch import _vision
+    from flambeau.torch._table import NAMES
+
+    with pytest.raises(FileFormatError, match="train-images-idx3-ubyte.*get it from"):
+        _vision.MNIST(tmp_path, train=True, download=True)
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 2, 2, 2) + bytes(range(8)))
+    (raw / "train-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([3, 7]))
+    digits = _vision.MNIST(tmp_path, train=True, download=True, transform=_vision.ToTensor())
+    image, label = pickle.loads(pickle.dumps(digits))[1]
+    assert torch.equal(image, torch.tensor([[[4.0, 5.0], [6.0, 7.0]]]) / 255) and label == 7
+    assert NAMES["torchvision.datasets.MNIST"] == NAMES["torchvision.datasets.mnist.MNIST"] == "flambeau.torch._vision:MNIST"
+    assert _vision.CIFAR10.__name__ == "CIFAR10" and not hasattr(_vision, "LSUN")
+
+
 def test_the_command(tmp_path):
     from click.testing import CliRunner
 
@@ -175,7 +240,9 @@ def test_the_command(tmp_path):
     )
     done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "sub"), "--json"])
     assert done.exit_code == 0 and '"missing": []' in done.output
-    (tmp_path / "bad.py").write_text("def (:")
+    (tmp_path / "bad.py").write_text("import torch\ndef (:")
+    done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path)])
+    assert "bad.py:1: this file (" in done.output and "a.py:8: " in done.output and "3 files, 8 missing" in done.output
     done = CliRunner().invoke(cli, ["compat", "check", str(tmp_path / "bad.py")])
     assert done.exit_code == 1 and "Python that parses" in done.output
 
@@ -190,6 +257,7 @@ def test_state_dicts_by_address_are_checked(torch, tmp_path, monkeypatch):
     good, bad = tmp_path / f"net-{digest[:8]}.pth", tmp_path / "net-00000000.pth"
     for path in (good, bad):
         path.write_bytes((tmp_path / "net.pth").read_bytes())
+    assert torch.utils.model_zoo.load_url is torch.hub.load_state_dict_from_url
     assert torch.hub.load_state_dict_from_url(f"file://{good}")["w"].tolist() == [1.0, 1.0]
     torch.hub.download_url_to_file(f"file://{bad}", tmp_path / "copy.pth", hash_prefix=digest)
     assert (tmp_path / "copy.pth").read_bytes() == good.read_bytes() and torch.hub.get_dir() == str(tmp_path / "cache")

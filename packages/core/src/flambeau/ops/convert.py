@@ -63,8 +63,8 @@ def cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tenso
 
 
 def type_as(input: Tensor, other: Tensor) -> Tensor:
-    """In the dtype of `other`."""
-    return to_dtype(input, other.dtype)
+    """In the dtype of `other`, on its device."""
+    return to_dtype(to_device(input, other.device), other.dtype)
 
 
 def _caster(d: dtypes.dtype, name: str) -> Any:
@@ -93,14 +93,36 @@ CASTS = {
 casts = {name: _caster(d, name) for name, d in CASTS.items()}
 
 
+_TITLES = {"bfloat16": "BFloat16", "cfloat": "ComplexFloat", "cdouble": "ComplexDouble"}
+_TYPE_NAMES = {d: f"{_TITLES.get(name, name.capitalize())}Tensor" for name, d in CASTS.items()}
+_TYPES = {name: d for d, name in _TYPE_NAMES.items()} | {"Tensor": None}
+
+
 def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The name of the tensor's type, or the tensor converted."""
+    """The name of the tensor's type, or the tensor converted to a dtype, or to a type such as `FloatTensor` and its device.
+
+    >>> import flambeau as fb
+    >>> fb.ones(1).type(), fb.ones(1).type("torch.LongTensor").type(fb.HalfTensor).type()
+    ('flambeau.FloatTensor', 'flambeau.HalfTensor')
+    """
     if dtype is None:
-        names = {v: k for k, v in {**CASTS, "float": dtypes.float32}.items()}
-        return f"flambeau.{names.get(input.dtype, input.dtype.name).capitalize()}Tensor"
+        prefix = "" if input.device.type == "cpu" else f"{input.device.type}."
+        return f"flambeau.{prefix}{_TYPE_NAMES.get(input.dtype, f'{input.dtype.name.capitalize()}Tensor')}"
+    if dtype is Tensor:
+        dtype = "Tensor"
     if isinstance(dtype, str) and dtype.endswith("Tensor"):
-        dtype = CASTS[dtype.rpartition(".")[2].removesuffix("Tensor").lower()]
-    return to_dtype(input, dtypes.as_dtype(getattr(dtype, "dtype", dtype)))
+        home, _, name = dtype.rpartition(".")
+        if name not in _TYPES:
+            hint = did_you_mean(name, _TYPES) or "a dtype"
+            raise ArgumentTypeError(explain("type", expected="the name of a tensor type", got=repr(dtype), hint=hint))
+        return to_dtype(_on(input, "cuda" if home.endswith("cuda") else "cpu"), _TYPES[name] or dtypes.default_dtype())
+    where = getattr(dtype, "where", None)  # of FloatTensor and its like
+    return to_dtype(input, dtypes.as_dtype(dtype)) if where is None else to_dtype(_on(input, where), dtype.dtype)
+
+
+def _on(input: Tensor, where: str) -> Tensor:
+    """On a device of this type; nothing moves between devices of one type."""
+    return input if input.device.type == where else to_device(input, device(where))
 
 
 def pin_memory(input: Tensor, device: Any = None) -> Tensor:

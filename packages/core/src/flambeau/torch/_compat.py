@@ -34,9 +34,14 @@ def check_path(path: str | Path) -> tuple[list[Missing], int]:
     if not base.exists():
         raise ArgumentError(explain("compat check", expected="a file or folder", got=str(path)))
     files = sorted(base.rglob("*.py")) if base.is_dir() else [base]
+    if not base.is_dir():
+        return check_source(_read(base), str(base)), 1
     found: list[Missing] = []
     for file in files:
-        found += check_source(_read(file), str(file))
+        try:
+            found += check_source(_read(file), str(file))
+        except ArgumentError as error:  # one file of many: the others count all the same
+            found.append(Missing(str(file), 1, "this file", str(error)))
     return found, len(files)
 
 
@@ -63,8 +68,9 @@ def check_source(source: str, file: str = "<string>") -> list[Missing]:
     names = _Names()
     uses = sorted({use for node in ast.walk(tree) for use in names.bind(node)})  # imports first: a use may stand before its import
     uses += sorted({use for node in ast.walk(tree) for use in names.uses(node)})
-    found = {Missing(file, line, name, reason) for line, name in uses if (reason := why_missing(name))}
-    return sorted(found)
+    found = {(line, name): reason for line, name in uses if (reason := why_missing(name))}
+    whole = {place for place in found if not any(line == place[0] and name.startswith(f"{place[1]}.") for line, name in found)}
+    return sorted(Missing(file, *place, found[place]) for place in whole)
 
 
 class _Names:
@@ -93,7 +99,7 @@ class _Names:
                 self.known[node.targets[0].id] = value
 
     def uses(self, node: ast.AST) -> Iterator[tuple[int, str]]:
-        """The name of PyTorch that an expression asks for. A longer chain is a use of its own, and reports the part that is missing."""
+        """The name of PyTorch that an expression asks for; the parts of a longer chain are given too."""
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             name = self.dotted(node)
             if name is not None:

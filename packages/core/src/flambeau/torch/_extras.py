@@ -7,7 +7,6 @@ from itertools import repeat
 from typing import Any
 
 import flambeau
-from flambeau.base.errors import missing_extra
 
 
 def no() -> bool:
@@ -54,12 +53,3 @@ def ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
 
 
 single, pair, triple, quadruple = ntuple(1), ntuple(2), ntuple(3), ntuple(4)
-
-
-def SummaryWriter(*args: Any, **kwargs: Any) -> Any:
-    """A writer of TensorBoard files, of the package tensorboardX. Raises MissingExtra without it."""
-    try:
-        from tensorboardX import SummaryWriter as Writer
-    except ImportError:
-        raise missing_extra("torch.utils.tensorboard", "tensorboardX", "flambeau[tensorboard]") from None
-    return Writer(*args, **kwargs)

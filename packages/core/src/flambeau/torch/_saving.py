@@ -39,7 +39,10 @@ def load(
 ) -> Any:
     """`torch.load`: as `flambeau.load`, and modules as a whole if `weights_only=False`."""
     found = _load(f, map_location, mmap=bool(mmap))
-    return _unpacked(found, weights_only is False, {})
+    try:
+        return _Unpacking(weights_only is False).value(found)
+    except RecursionError:
+        raise FileFormatError(explain("torch.load", expected="data nested less deeply", got="a file of many levels")) from None
 
 
 def _packed(obj: Any, where: str, seen: dict[int, Any]) -> Any:
@@ -67,34 +70,63 @@ def _packed(obj: Any, where: str, seen: dict[int, Any]) -> Any:
     return obj
 
 
-def _unpacked(obj: Any, modules: bool, made: dict[Any, Any]) -> Any:
-    if isinstance(obj, Parameter) and obj.is_cpu and obj.numel():  # tied parameters are one object again
-        return made.setdefault((obj.data_ptr(), obj.shape, obj.stride(), obj.dtype), obj)
-    if type(obj) in (list, tuple):
-        return type(obj)(_unpacked(value, modules, made) for value in obj)
-    if type(obj) not in (dict, OrderedDict):
-        return obj
-    kind = obj.get("!kind")
-    if kind == _FUNCTION and set(obj) == {"!kind", "name"}:
-        home, _, name = str(obj["name"]).partition(":")
-        function = _function(home, name)
-        if function is None:
-            raise FileFormatError(explain("torch.load", expected="an operation of Flambeau", got=repr(obj["name"])))
-        return function
-    if kind == _MODULE and set(obj) == {"!kind", "class", "attributes"}:
-        if not modules:
-            got = f"a module of class {obj['class']!r}"
+class _Unpacking:
+    """Modules and functions in the place of the rows that stand for them. Each container is seen once, however many others hold it."""
+
+    def __init__(self, modules: bool) -> None:
+        self.modules = modules
+        self.tied: dict[Any, Parameter] = {}
+        self.seen: dict[int, tuple[Any, Any]] = {}  # id -> (container, what became of it)
+
+    def value(self, obj: Any) -> Any:
+        if isinstance(obj, Parameter) and obj.is_cpu and obj.numel():  # tied parameters are one object again
+            return self.tied.setdefault((obj.data_ptr(), obj.shape, obj.stride(), obj.dtype), obj)
+        if type(obj) not in (list, tuple, dict, OrderedDict):
+            return obj
+        if id(obj) not in self.seen:
+            if type(obj) is tuple:
+                self.seen[id(obj)] = obj, tuple(self.value(item) for item in obj)
+            elif type(obj) is list:
+                made: list[Any] = []
+                self.seen[id(obj)] = obj, made
+                made.extend(self.value(item) for item in obj)
+            else:
+                self._dict(obj)
+        return self.seen[id(obj)][1]
+
+    def _dict(self, obj: dict[Any, Any]) -> None:
+        kind = obj.get("!kind")
+        if kind == _FUNCTION and set(obj) == {"!kind", "name"}:
+            self.seen[id(obj)] = obj, _named_function(str(obj["name"]))
+        elif kind == _MODULE and set(obj) == {"!kind", "class", "attributes"}:
+            self._module(obj)
+        else:
+            result: Any = type(obj)()
+            self.seen[id(obj)] = obj, result
+            result.update((key, self.value(item)) for key, item in obj.items())
+            if hasattr(obj, "_metadata"):
+                result._metadata = obj._metadata
+
+    def _module(self, row: dict[Any, Any]) -> None:
+        if not self.modules:
+            got = f"a module of class {row['class']!r}"
             raise FileFormatError(explain("torch.load", expected="weights only", got=got, hint="weights_only=False"))
-        found = object.__new__(_class_of(str(obj["class"])))
-        found.__dict__.update({key: _unpacked(value, modules, made) for key, value in obj["attributes"].items()})
-        blank = Module()
-        for key, value in blank.__dict__.items():
+        attributes = row["attributes"]
+        if type(attributes) is not dict or not all(type(key) is str for key in attributes):
+            raise FileFormatError(explain("torch.load", expected="the attributes of a module by name", got=type(attributes).__name__))
+        found = object.__new__(_class_of(str(row["class"])))
+        self.seen[id(row)] = row, found
+        found.__dict__.update((key, self.value(item)) for key, item in attributes.items())
+        for key, value in Module().__dict__.items():
             found.__dict__.setdefault(key, value)
-        return found
-    result: Any = type(obj)((key, _unpacked(value, modules, made)) for key, value in obj.items())
-    if hasattr(obj, "_metadata"):
-        result._metadata = obj._metadata
-    return result
+
+
+def _named_function(name: str) -> Any:
+    home, _, attribute = name.partition(":")
+    function = _function(home, attribute)
+    if function is None:
+        raise FileFormatError(explain("torch.load", expected="an operation of Flambeau", got=repr(name)))
+    return function
 
 
 def _function(home: str, name: str) -> Any:

@@ -32,6 +32,7 @@ BASES: dict[str, str] = {
     "functional": "flambeau",
     "linalg": "flambeau.linalg",
     "nn": "flambeau.nn",
+    "nn.attention": "",
     "nn.functional": "flambeau.nn.functional",
     "nn.init": "flambeau.nn.init",
     "nn.modules": "flambeau.nn",
@@ -64,6 +65,7 @@ BASES: dict[str, str] = {
     "utils.data.dataset": "flambeau.data",
     "utils.data.distributed": "flambeau.data",
     "utils.data.sampler": "flambeau.data",
+    "utils.model_zoo": "",
     "utils.tensorboard": "",
     "utils.tensorboard.writer": "",
 }
@@ -87,6 +89,8 @@ NAMES: dict[str, str] = {
     "nn.DataParallel": "flambeau.torch._parallel:DataParallel",
     "nn.parallel.DataParallel": "flambeau.torch._parallel:DataParallel",
     "nn.parallel.DistributedDataParallel": "flambeau.torch._parallel:DistributedDataParallel",
+    "nn.attention.SDPBackend": "flambeau.torch._attention:SDPBackend",
+    "nn.attention.sdpa_kernel": "flambeau.torch._attention:sdpa_kernel",
     "nn.modules.batchnorm._BatchNorm": "flambeau.nn.batchnorm:_BatchNorm",
     "nn.modules.batchnorm._NormBase": "flambeau.nn.batchnorm:_NormBase",
     "nn.modules.conv._ConvNd": "flambeau.nn.conv:_ConvNd",
@@ -98,14 +102,21 @@ NAMES: dict[str, str] = {
     "nn.modules.utils._triple": "flambeau.torch._extras:triple",
     "nn.modules.utils._quadruple": "flambeau.torch._extras:quadruple",
     "nn.modules.utils._ntuple": "flambeau.torch._extras:ntuple",
-    "utils.tensorboard.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
-    "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._extras:SummaryWriter",
+    "utils.model_zoo.load_url": "flambeau.torch.hub:load_state_dict_from_url",
+    "utils.tensorboard.SummaryWriter": "flambeau.torch._tensorboard:SummaryWriter",
+    "utils.tensorboard.writer.SummaryWriter": "flambeau.torch._tensorboard:SummaryWriter",
     "xpu.is_available": "flambeau.torch._extras:no",
 }
 for _home in ("transforms", "transforms.transforms", "transforms.v2"):
     NAMES[f"torchvision.{_home}.ToTensor"] = "flambeau.torch._vision:ToTensor"
 for _home in ("transforms.functional", "transforms.v2.functional"):
     NAMES[f"torchvision.{_home}.to_tensor"] = "flambeau.torch._vision:to_tensor"
+for _home, _sets in (
+    ("datasets", ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")),
+    ("datasets.mnist", ("MNIST", "FashionMNIST", "KMNIST")),
+    ("datasets.cifar", ("CIFAR10", "CIFAR100")),
+):
+    NAMES |= {f"torchvision.{_home}.{_name}": f"flambeau.torch._vision:{_name}" for _name in _sets}
 BASES |= {"mps": "", "xpu": "", "nn.parallel": "", "nn.parallel.distributed": ""}
 
 # Names of Flambeau's own that PyTorch does not have: hidden, so that `hasattr(torch, name)` answers as in PyTorch.

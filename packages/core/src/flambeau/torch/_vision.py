@@ -1,13 +1,15 @@
-"""The old transforms of torchvision that its programs use most and Flambeau's transforms replace by `ToImage` and `ToDtype`."""
+"""What programs for torchvision use and Flambeau's vision package does otherwise: `ToTensor`, and `download` of data sets."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 import flambeau
 from flambeau.base.errors import ArgumentTypeError, explain
+from flambeau.torch._facade import home_of
 
 
 def to_tensor(pic: Any) -> flambeau.Tensor:
@@ -35,3 +37,22 @@ class ToTensor:
 
     def __repr__(self) -> str:
         return "ToTensor()"
+
+
+DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")
+
+
+def __getattr__(name: str) -> Any:
+    """A data set whose constructor takes `download`, as torchvision's; made at first use, for its package may not be installed."""
+    if name not in DATASETS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    base = getattr(import_module(home_of("torchvision.datasets")), name)
+
+    def __init__(
+        self: Any, root: Any, train: bool = True, transform: Any = None, target_transform: Any = None, download: bool = False
+    ) -> None:
+        base.__init__(self, root, train, transform, target_transform)  # whatever `download` says: if files are missing, this says which
+
+    made = type(name, (base,), {"__init__": __init__, "__doc__": base.__doc__, "__module__": __name__, "__qualname__": name})
+    globals()[name] = made
+    return made

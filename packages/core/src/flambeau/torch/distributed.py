@@ -34,3 +34,11 @@ def init_process_group(*args: Any, **kwargs: Any) -> NoReturn:
     """Refused: there are no process groups."""
     hint = "run the program in one process, without torchrun"
     raise FlambeauError(explain("torch.distributed.init_process_group", expected="one process", got="a process group", hint=hint))
+
+
+def destroy_process_group(group: Any = None) -> None:
+    """Nothing to end."""
+
+
+def barrier(*args: Any, **kwargs: Any) -> None:
+    """Nothing to wait for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -17,9 +18,49 @@ __all__ = [
     "isinstance", "load", "optimize_for_inference", "save", "script", "script_if_tracing", "script_method", "trace", "unused",
 ]  # fmt: skip
 
-ScriptModule = flambeau.nn.Module
 _isinstance = isinstance
-_inputs: dict[int, tuple[Any, tuple[Any, ...]]] = {}  # id of what was traced -> (it, its example inputs)
+_inputs: dict[int, tuple[Any, tuple[Any, ...]]] = {}  # id of a traced function -> (it, its example inputs)
+
+
+class ScriptModule(flambeau.nn.Module):
+    """A module that `trace` or `load` returned."""
+
+    _example: tuple[Any, ...] | None = None
+
+    def save(self, f: str | os.PathLike[str], _extra_files: Any = None) -> None:
+        """`torch.jit.save` of this module."""
+        save(self, f)
+
+
+class _Program(ScriptModule):
+    """An exported program as a module: its weights are those of the file and stay as they are."""
+
+    def __init__(self, program: Any) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.program(*args, **kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The weights by name."""
+        return dict(self.program.weights)
+
+    def save(self, f: str | os.PathLike[str], _extra_files: Any = None) -> None:
+        """Refused: the file is there already."""
+        hint = "copy the file that it was loaded from"
+        raise ArgumentTypeError(explain("torch.jit.save", expected="what trace() returned", got="a loaded program", hint=hint))
+
+
+def _traced(module: flambeau.nn.Module, example: tuple[Any, ...]) -> ScriptModule:
+    """The same module, of the same class and parameters, that is a ScriptModule too."""
+    made = copy.copy(module)
+    kind = type(module)
+    if not issubclass(kind, ScriptModule):
+        made.__class__ = type(kind.__name__, (kind, ScriptModule), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
+    assert _isinstance(made, ScriptModule)
+    made._example = example
+    return made
 
 
 class ScriptFunction:
@@ -37,29 +78,32 @@ script_method = script_if_tracing = script
 def trace(func: Any, example_inputs: Any = None, **options: Any) -> Any:
     """The function or module, compiled for inputs like the example; the example is kept for `save`."""
     inputs = example_inputs if _isinstance(example_inputs, tuple) else (example_inputs,)
-    made = func if _isinstance(func, flambeau.nn.Module) else compile(func)
+    module = _isinstance(func, flambeau.nn.Module)
+    made = _traced(func, inputs) if module else compile(func)
     with flambeau.no_grad():
         made(*inputs)
-    _inputs[id(made)] = (made, inputs)
+    if not module:
+        _inputs[id(made)] = (made, inputs)
     return made
 
 
 def save(m: Any, f: str | os.PathLike[str], _extra_files: Any = None) -> None:
     """Write a traced module or function as a program that `load` runs without its Python code; see `flambeau.export`."""
     known = _inputs.get(id(m))
-    if known is None or known[0] is not m:
+    inputs = m._example if _isinstance(m, ScriptModule) else known[1] if known and known[0] is m else None
+    if inputs is None:
         hint = "traced = torch.jit.trace(module, example_input) first, or flambeau.export.save(module, path, example_input)"
         raise ArgumentTypeError(explain("torch.jit.save", expected="what trace() returned", got=type(m).__name__, hint=hint))
     from flambeau import export
 
-    export.save(getattr(m, "fn", m), f, known[1])
+    export.save(getattr(m, "fn", m), f, inputs)
 
 
 def load(f: str | os.PathLike[str], map_location: Any = None, _extra_files: Any = None) -> Any:
-    """A program that `save` wrote; see `flambeau.export.load`."""
+    """A program that `save` wrote, as a module; see `flambeau.export.load`."""
     from flambeau import export
 
-    return export.load(f)
+    return _Program(export.load(f))
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:

@@ -105,7 +105,8 @@ class _Directory:
         extra = bytes(self.buffer[extra_start : extra_start + extra_length])
         size, packed, start = self._zip64(extra, [size, packed, start])
         if method != 0 or flags & 0x1 or packed != size:
-            refuse(self.source, "entries stored without compression or encryption, as PyTorch writes them", f"{name!r} otherwise")
+            hint = "for a TorchScript program, torch.save(program.state_dict(), path) with PyTorch" if "/code/" in name else ""
+            refuse(self.source, "entries stored without compression or encryption, as PyTorch writes them", f"{name!r} otherwise", hint)
         local = self._unpack(_LOCAL, start, b"PK\x03\x04", f"the header of {name!r}")
         if bytes(self.buffer[start + _LOCAL.size : start + _LOCAL.size + local[9]]) != bytes(self.buffer[name_start:extra_start]):
             refuse(self.source, f"the entry {name!r} where the directory says", "another")

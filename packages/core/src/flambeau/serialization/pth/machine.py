@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,8 @@ class Machine:
                 target._metadata = state["_metadata"]  # type: ignore[attr-defined]
         elif isinstance(target, (np.ndarray, ArrayType)):
             set_state(self.source, target, state)
+        elif type(target) is SimpleNamespace and type(state) is dict and all(type(key) is str for key in state):
+            vars(target).update(state)  # the arguments of a program, which checkpoints often carry
         else:
             refuse(self.source, "an object with a state", type(target).__name__)
 
