@@ -126,12 +126,26 @@ class PretrainedModel(nn.Module):
         elif self.base_model_prefix and not self._has_base() and any(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         self._check_names(state, own, source)
+        self._untie(state, source)
         self.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
         self.tie_weights()
 
     def rename_keys(self, state: dict[str, Any]) -> dict[str, Any]:
         """Names of old files to those of today; overridden where a family has such files."""
         return state
+
+    def _untie(self, state: dict[str, Any], source: str) -> None:
+        """Give a tied name a parameter of its own where the file has another tensor for it: the weights count, not the configuration."""
+        for name, other in self.tied.items() if self.config.tie_word_embeddings else ():
+            if name not in state or other not in state or flambeau.equal(state[name], state[other]):
+                continue
+            (owner, _, leaf), (module, _, _) = name.rpartition("."), other.rpartition(".")
+            if self.get_submodule(owner) is self.get_submodule(module):
+                raise FileFormatError(
+                    explain(f"weights of {type(self).__name__} from {source}", expected=f"one tensor as {name} and {other}", got="two")
+                )
+            setattr(self.get_submodule(owner), leaf, nn.Parameter(self.get_parameter(name).detach().clone()))
+            self.config.tie_word_embeddings = False
 
     def _check_names(self, state: dict[str, Any], own: dict[str, Any], source: str) -> None:
         """An error for weights that a base model needs and lacks, or has no place for; a warning for a new head."""
