@@ -246,3 +246,30 @@ def test_mt5_does_not_scale_its_scores():
     with fb.no_grad():
         scaled, plain = (model(ids, decoder_input_ids=ids).logits.numpy() for model in (t5, mt5))
     np.testing.assert_allclose(scaled * 4.0, plain, rtol=1e-5)
+
+
+ROPE = dict(rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        dict(rms_norm_eps="x"), dict(initializer_range="x"), dict(rms_norm_eps=float("nan")), dict(rope_parameters="x"),
+        dict(rope_parameters={"rope_theta": "a"}), dict(rope_parameters={**ROPE, "factor": None}), dict(rope_scaling={"type": "linear"}),
+        dict(rope_scaling={"type": "yarn", "factor": 2.0}), dict(to_dict=3), dict(check=3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_that_make_no_sense(wrong):
+    with pytest.raises(ArgumentError, match=r"a number|an object|rope_type|names of options"):
+        LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, **wrong)
+
+
+def test_families_and_counts_that_make_no_sense(folder):
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**content, "n_layer": 10**9}))
+    with pytest.raises(FileFormatError, match="tensors for 1000000000 layers"):
+        load_model(folder)
+    (folder / "config.json").write_text(json.dumps({**content, "model_type": ["gpt2"]}))
+    with pytest.raises(ArgumentError, match="a model_type that is known"):
+        load_model(folder)

@@ -72,7 +72,7 @@ def load_config(path_or_id: str | os.PathLike[str]) -> Config:
 def model_class(found: dict[str, Any], task: str | None = None, source: str = "config.json") -> Any:
     """The class for the content of a `config.json`."""
     kind = found.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         hint = did_you_mean(str(kind), FAMILIES) or f"one of {', '.join(FAMILIES)}"
         raise ArgumentError(explain(f"load_model {source}", expected="a model_type that is known", got=repr(kind), hint=hint))
     module, stem = FAMILIES[kind]

@@ -17,6 +17,7 @@ from flambeau_text.tokenize.folder import read_json
 
 # Buffers that older files carry and models make themselves.
 _NOT_WEIGHTS = ("position_ids", ".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.token_type_ids")
+_LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
 
 
 class PretrainedModel(nn.Module):
@@ -105,8 +106,13 @@ class PretrainedModel(nn.Module):
         if config is None:
             made = cls.config_class.from_pretrained(folder)
             config = cls.config_class(**{**made.to_dict(), **_without_labels(options), **options}) if options else made
+        state = read_weights(folder)
+        layers = max(getattr(config, name, None) or 0 for name in _LAYERS)
+        if layers > len(state):  # before a model of so many layers is made
+            got = f"{len(state)} tensors for {layers} layers"
+            raise FileFormatError(explain(f"weights of {cls.__name__} from {folder}", expected="tensors for each layer", got=got))
         model = cls(config)
-        model.load_weights(read_weights(folder), str(folder))
+        model.load_weights(state, str(folder))
         model.generation_config = _generation_config(folder)
         return model.eval()
 
