@@ -176,6 +176,21 @@ def test_bad_input(gpt):
             GenerationConfig(**wrong)
     with pytest.raises(ArgumentError, match="num_return_sequences of at most num_beams"):
         GenerationConfig(num_return_sequences=2)
+    for wrong in (dict(max_new_tokens=2.5), dict(length_penalty="a"), dict(num_beams=None)):
+        with pytest.raises(ArgumentTypeError, match="number"):
+            GenerationConfig(**wrong)
+    for wrong in (dict(bad_words_ids=[[]]), dict(bad_words_ids=[3]), dict(early_stopping="soon")):
+        with pytest.raises(ArgumentError, match="that makes sense"):
+            GenerationConfig(**wrong)
+    with pytest.raises(ArgumentError, match="stop_strings"):
+        StopStrings(None, ["a", ""])
+
+
+def test_bad_words():
+    model, start = Table(cycle() + np.roll(np.eye(8), 3, axis=1)), fb.tensor([[0], [5]])
+    settings = dict(use_cache=False, max_new_tokens=3)
+    assert generate(model, start, bad_words_ids=[[2]], **settings).tolist() == [[0, 1, 4, 5], [5, 6, 7, 0]]
+    assert generate(model, start, bad_words_ids=[[0, 1, 2], [7, 0]], **settings).tolist() == [[0, 1, 4, 5], [5, 6, 7, 2]]
 
 
 def test_one_program_serves_prompts_of_all_lengths(gpt):

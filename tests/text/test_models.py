@@ -21,8 +21,10 @@ from flambeau_text.models import (
     LlamaConfig,
     LlamaForCausalLM,
     ModelOutput,
+    MT5Config,
     StaticCache,
     T5Config,
+    T5ForConditionalGeneration,
     TransformerConfig,
     TransformerForConditionalGeneration,
     auto,
@@ -211,3 +213,63 @@ def test_small_things():
     assert GPT2Config(id2label={"0": "no", "1": "yes", "2": "maybe"}).num_labels == 3
     model = GPT2LMHeadModel(GPT2Config(**TINY)).eval()
     assert isinstance(model(fb.tensor([[1]]), return_dict=False), tuple)
+
+
+def test_files_with_two_tensors_for_tied_names(folder):
+    """Such as T5 1.1 as transformers 5 writes it: config.json says tied, and the head is another tensor. The weights count."""
+    tied = load_model(folder)
+    state = {**tied.state_dict(), "lm_head.weight": tied.lm_head.weight.detach() * -2.0}
+    save_file(state, folder / "model.safetensors")
+    ids = fb.tensor([[1, 2, 3]])
+    model = load_model(folder)
+    with fb.no_grad():
+        expected = tied(ids).logits.numpy() * -2.0
+        np.testing.assert_allclose(model(ids).logits.numpy(), expected, rtol=1e-5, atol=1e-6)
+        model.save_pretrained(folder)
+        np.testing.assert_allclose(load_model(folder)(ids).logits.numpy(), expected, rtol=1e-5, atol=1e-6)
+    config = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    state = dict(T5ForConditionalGeneration(config).state_dict())
+    state["encoder.embed_tokens.weight"] = state["shared.weight"] + 1.0
+    with pytest.raises(FileFormatError, match="one tensor as encoder.embed_tokens.weight and shared.weight"):
+        T5ForConditionalGeneration(config).load_weights(state)
+
+
+def test_mt5_does_not_scale_its_scores():
+    options = dict(vocab_size=20, d_model=16, d_kv=4, d_ff=8, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu")
+    assert isinstance(MT5Config(**options), T5Config) and not MT5Config(**options).scale_decoder_outputs
+    models = [
+        auto.model_class({"model_type": kind, "architectures": [f"{kind.upper()}ForConditionalGeneration"]}) for kind in ("t5", "mt5")
+    ]
+    t5, mt5 = (cls(cls.config_class(**options)).eval() for cls in models)
+    mt5.load_state_dict(t5.state_dict())
+    ids = fb.tensor([[1, 2, 3]])
+    with fb.no_grad():
+        scaled, plain = (model(ids, decoder_input_ids=ids).logits.numpy() for model in (t5, mt5))
+    np.testing.assert_allclose(scaled * 4.0, plain, rtol=1e-5)
+
+
+ROPE = dict(rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        dict(rms_norm_eps="x"), dict(initializer_range="x"), dict(rms_norm_eps=float("nan")), dict(rope_parameters="x"),
+        dict(rope_parameters={"rope_theta": "a"}), dict(rope_parameters={**ROPE, "factor": None}), dict(rope_scaling={"type": "linear"}),
+        dict(rope_scaling={"type": "yarn", "factor": 2.0}), dict(to_dict=3), dict(check=3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_that_make_no_sense(wrong):
+    with pytest.raises(ArgumentError, match=r"a number|an object|rope_type|names of options"):
+        LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, **wrong)
+
+
+def test_families_and_counts_that_make_no_sense(folder):
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**content, "n_layer": 10**9}))
+    with pytest.raises(FileFormatError, match="tensors for 1000000000 layers"):
+        load_model(folder)
+    (folder / "config.json").write_text(json.dumps({**content, "model_type": ["gpt2"]}))
+    with pytest.raises(ArgumentError, match="a model_type that is known"):
+        load_model(folder)

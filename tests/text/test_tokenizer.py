@@ -95,6 +95,11 @@ def test_bad_texts():
         tokenizer(["a", "the cat and more"], return_tensors="fb")
     with pytest.raises(ArgumentTypeError, match="return_offsets_mapping"):
         tokenizer("a", return_everything=True)
+    for wrong in ([[1], [2]], "ab", [1.5]):
+        with pytest.raises(ArgumentTypeError, match="ids of one text"):
+            tokenizer.decode(wrong)
+    with pytest.raises(ArgumentError, match="a stride below max_length=2"):
+        tokenizer("a b c d", truncation=True, max_length=2, stride=5, return_overflowing_tokens=True)
     assert len(tokenizer.encode("x" * 20_000).ids) <= 20_000
 
 
@@ -107,6 +112,10 @@ def test_bad_files(tmp_path):
         Tokenizer({"model": {"type": "BPEE", "vocab": {}}})
     with pytest.raises(FileFormatError, match="the tokens of merge"):
         Tokenizer({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}})
+    words = {"model": {"type": "WordLevel", "vocab": {"a": 0}}}
+    for wrong in (dict(truncation={"max_length": 3}), dict(truncation=3), dict(padding={"strategy": "x"}), dict(padding={"strategy": {}})):
+        with pytest.raises(FileFormatError, match="tokenizer.json"):
+            Tokenizer({**words, **wrong})
     with pytest.raises(FileFormatError, match="vocabulary"):
         Tokenizer({"model": {"type": "WordLevel", "vocab": {"a": -1}}})
     nasty = {"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated"}

@@ -67,10 +67,18 @@ def apply_chat_template(
     name = style or detect(tokenizer.config.get("chat_template"))
     if name not in FORMATS:
         raise ArgumentError(explain("chat template", expected=f"a style of {', '.join(FORMATS)}", got=repr(name)))
-    special = [token for token in tokenizer.special.values() if len(token) > 1]
-    markers = {*special, *(marker for _, marker in FORMATS.values() if marker != "\0"), "<|im_end|>", "<|eot_id|>", "[/INST]"}
+    special = {*tokenizer.special.values(), *tokenizer.special_tokens}
+    markers = {
+        *(token for token in special if len(token) > 1),
+        "<<SYS>>",
+        "<</SYS>>",
+        *(marker for _, marker in FORMATS.values() if marker != "\0"),
+        "<|im_end|>",
+        "<|eot_id|>",
+        "[/INST]",
+    }
     for message in messages:
-        if message.get("role") not in _ROLES or not isinstance(message.get("content"), str):
+        if not isinstance(message, Mapping) or message.get("role") not in _ROLES or not isinstance(message.get("content"), str):
             raise ArgumentError(
                 explain("chat template", expected=f"messages with a role of {_ROLES} and a content", got=repr(message)[:80])
             )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 import flambeau
-from flambeau.base.errors import ArgumentError, did_you_mean, explain
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, did_you_mean, explain
 from flambeau_text.embedding import Embedder, Search
 from flambeau_text.generation import StopStrings
 from flambeau_text.generation.processors import softmax
@@ -42,6 +42,8 @@ class Pipeline:
         """The result for a text, or a list of results for a list."""
         if isinstance(texts, str):
             return self.run([texts], **options)[0]
+        if not isinstance(texts, Iterable):
+            raise ArgumentTypeError(explain("pipeline", expected="a text or a list of texts", got=type(texts).__name__))
         texts = list(texts)
         parts = [texts[i : i + self.batch_size] for i in range(0, len(texts), self.batch_size)]
         return [result for part in parts for result in self.run(part, **options)]
@@ -60,16 +62,27 @@ class Pipeline:
 
 
 class Classify(Pipeline):
-    """[{"label", "score"}] of the likeliest class; with `top_k`, a list of that many, the likeliest first."""
+    """[{"label", "score"}] of the likeliest class; with `top_k`, a list of that many, the likeliest first.
+
+    Scores are shares of 1, each label's own probability where several hold at once (the configuration's `problem_type`, or a single
+    label), and the model's numbers for "regression".
+    """
 
     task = "sequence-classification"
 
     def run(self, texts: list[str], *, top_k: int | None = None) -> list[Any]:
         names, results = self.model.config.id2label, []
-        for row in softmax(self.scores(self.read(texts))):
+        for row in self._shares(self.scores(self.read(texts))):
             ranked = [{"label": names[int(i)], "score": float(row[i])} for i in np.argsort(-row, kind="stable")]
             results.append(ranked[0] if top_k is None else ranked[:top_k])
         return results
+
+    def _shares(self, logits: Any) -> Any:
+        kind = self.model.config.problem_type
+        if kind == "regression":
+            return logits
+        several = kind == "multi_label_classification" or (kind is None and logits.shape[1] == 1)
+        return 1 / (1 + np.exp(-logits)) if several else softmax(logits)
 
 
 class Tag(Pipeline):
@@ -154,6 +167,10 @@ class Answer(Pipeline):
             if not isinstance(context, str):
                 raise ArgumentError(explain("answer", expected="a question and a context", got=f"a context of {type(context).__name__}"))
             return self._answer(question, context, **options)
+        if context is None or isinstance(context, str) or len(question) != len(context):
+            raise ArgumentError(
+                explain("answer", expected="as many contexts as questions", got="one" if isinstance(context, str) else "others")
+            )
         return [self._answer(one, other, **options) for one, other in zip(question, context, strict=True)]
 
     def _answer(self, question: str, context: str, *, max_answer_len: int = 15, doc_stride: int = 64, top_k: int = 1) -> Any:
@@ -199,7 +216,8 @@ class Generate(Pipeline):
             tokenizer.special["pad_token"] = tokenizer.special.get("eos_token") or next(iter(tokenizer.vocab))
         tokenizer.config["padding_side"] = "left"
         batch = tokenizer(texts, padding=len(texts) > 1, return_tensors="fb").to(next(self.model.parameters()).device)
-        options.setdefault("max_new_tokens", 50)
+        if "max_length" not in options:
+            options.setdefault("max_new_tokens", 50)
         pad = tokenizer.special_id("pad_token")
         if pad is not None:
             options.setdefault("pad_token_id", pad)
@@ -230,7 +248,8 @@ class Translate(Pipeline):
     def run(self, texts: list[str], *, prefix: str = "", **options: Any) -> list[Any]:
         batch = self.read([prefix + text for text in texts])
         longest = getattr(self.model.config, "max_position_embeddings", 512)
-        options.setdefault("max_new_tokens", min(longest - 1, 2 * batch["input_ids"].shape[1] + 20))
+        if "max_length" not in options:
+            options.setdefault("max_new_tokens", min(longest - 1, 2 * batch["input_ids"].shape[1] + 20))
         ids = self.model.generate(batch["input_ids"], batch["attention_mask"], **options)
         return self.tokenizer.decode_batch(ids)
 

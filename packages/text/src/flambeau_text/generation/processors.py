@@ -51,6 +51,20 @@ def ban(tokens: list[int], while_shorter: int | None = None) -> Processor:
     return process
 
 
+def ban_sequences(words: list[list[int]]) -> Processor:
+    """The last token of each of these sequences is never chosen after the others."""
+
+    def process(ids: Array, scores: Array) -> Array:
+        for word in words:
+            before = len(word) - 1
+            if before <= ids.shape[1]:
+                follows = (ids[:, ids.shape[1] - before :] == word[:-1]).all(1)
+                scores[follows, word[-1]] = NEVER
+        return scores
+
+    return process
+
+
 def force(token: int, length: int) -> Processor:
     """At this length, this token is the only one."""
 
@@ -124,7 +138,7 @@ def processors(config: GenerationConfig, prompt: int, limit: int) -> list[Proces
     if config.no_repeat_ngram_size > 0:
         found.append(no_repeat_ngrams(config.no_repeat_ngram_size))
     if config.bad_words_ids:
-        found.append(ban([word[0] for word in config.bad_words_ids if len(word) == 1]))
+        found.append(ban_sequences(config.bad_words_ids))
     if config.min_length and config.ends:
         found.append(ban(config.ends, config.min_length))
     if config.min_new_tokens and config.ends:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class GenerationConfig:
             one is possible.
         bos_token_id, eos_token_id, pad_token_id, decoder_start_token_id: special tokens; several ids may end a text.
         forced_bos_token_id, forced_eos_token_id: what comes first, and what comes last at the greatest length.
-        bad_words_ids: single tokens that never occur, as [[id], ...].
+        bad_words_ids: tokens and sequences of tokens that never occur, as [[id, ...], ...].
         use_cache: keep keys and values of earlier tokens.
         cache_implementation: "dynamic", or "static" for a cache of fixed size whose steps are compiled.
     """
@@ -64,6 +65,11 @@ class GenerationConfig:
     cache_implementation: str = "dynamic"
 
     def __post_init__(self) -> None:
+        for name, kind in (*((name, Integral) for name in _COUNTS), *((name, Real) for name in _NUMBERS)):
+            value = getattr(self, name)
+            if not (isinstance(value, kind) or (value is None and name in ("max_new_tokens", "min_p"))):
+                expected = f"{name}, {'a whole number' if kind is Integral else 'a number'}"
+                raise ArgumentTypeError(explain("generate", expected=expected, got=repr(value)[:80]))
         rules = {
             "max_new_tokens": self.max_new_tokens is None or self.max_new_tokens >= 0,
             "num_beams": self.num_beams >= 1,
@@ -73,6 +79,8 @@ class GenerationConfig:
             "top_p": 0 < self.top_p <= 1,
             "min_p": self.min_p is None or 0 <= self.min_p <= 1,
             "repetition_penalty": self.repetition_penalty > 0,
+            "bad_words_ids": _sequences(self.bad_words_ids or []),
+            "early_stopping": self.early_stopping in (True, False, "never"),
             "cache_implementation": self.cache_implementation in ("dynamic", "static"),
         }
         for name, fine in rules.items():
@@ -114,6 +122,18 @@ class GenerationConfig:
             return cls(**options)
         except TypeError as error:
             raise FileFormatError(explain(f"generation settings in {base}", expected="numbers", got=str(error))) from None
+
+
+_COUNTS = (
+    "max_new_tokens", "max_length", "min_new_tokens", "min_length", "num_beams", "num_return_sequences", "top_k", "no_repeat_ngram_size",
+)  # fmt: skip
+_NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty")
+
+
+def _sequences(words: Any) -> bool:
+    """Whether this is a list of lists of ids, none of them empty."""
+    whole = isinstance(words, (list, tuple)) and all(isinstance(word, (list, tuple)) and word for word in words)
+    return whole and all(isinstance(token, Integral) and int(token) >= 0 for word in words for token in word)
 
 
 _TOKENS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.base.errors import ArgumentError, explain
 from flambeau_text.tokenize import Tokenizer
 
 
@@ -49,6 +50,8 @@ class StopStrings:
 
     def __init__(self, tokenizer: Tokenizer, strings: Sequence[str]) -> None:
         self.tokenizer, self.strings = tokenizer, [strings] if isinstance(strings, str) else list(strings)
+        if not all(isinstance(string, str) and string for string in self.strings):
+            raise ArgumentError(explain("generate", expected="stop_strings, texts that are not empty", got=repr(strings)[:80]))
 
     def __call__(self, new_ids: Sequence[int]) -> bool:
         """Whether the text of these ids has one of the strings, with something of it in the last token."""

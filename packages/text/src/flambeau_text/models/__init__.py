@@ -26,6 +26,7 @@ _FILES = {
         "DistilBertConfig", "DistilBertForMaskedLM", "DistilBertForQuestionAnswering", "DistilBertForSequenceClassification",
         "DistilBertForTokenClassification", "DistilBertModel",
     ),
+    "mt5": ("MT5Config", "MT5EncoderModel", "MT5ForConditionalGeneration", "MT5Model"),
     "t5": ("T5Config", "T5EncoderModel", "T5ForConditionalGeneration", "T5Model"),
     "bart": ("BartConfig", "BartForConditionalGeneration", "BartForSequenceClassification", "BartModel"),
     "marian": ("MarianConfig", "MarianMTModel", "MarianModel"),

@@ -22,7 +22,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "xlm-roberta": ("roberta", "Roberta"),
     "distilbert": ("distilbert", "DistilBert"),
     "t5": ("t5", "T5"),
-    "mt5": ("t5", "T5"),
+    "mt5": ("mt5", "MT5"),
     "bart": ("bart", "Bart"),
     "marian": ("marian", "Marian"),
     "transformer": ("transformer", "Transformer"),
@@ -38,18 +38,18 @@ TASKS: dict[str, tuple[str, ...]] = {
     "encoder": ("EncoderModel",),
 }
 # Names that other libraries' files have for classes of ours.
-_SAME = {"ForPreTraining": "ForMaskedLM", "WithLMHeadModel": "ForConditionalGeneration", "MT5": "T5", "XLMRoberta": "Roberta"}
+_SAME = {"ForPreTraining": "ForMaskedLM", "WithLMHeadModel": "ForConditionalGeneration", "XLMRoberta": "Roberta"}
 
 
 def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **options: Any) -> Any:
     """A model, in evaluation mode, ready for use.
 
     `config.json` names the family (`model_type`) and the class (`architectures`); the weights are `model.safetensors`, its shards, or
-    `pytorch_model.bin`. Nothing is downloaded and nothing in the files is executed.
+    `pytorch_model.bin`. Nothing in the files is executed.
 
     Args:
         path_or_id: a folder; or a name, see `flambeau_text.locate`: "char-gpt" comes with this package, and "org/name" is looked for in
-            Hugging Face's cache on this machine.
+            Hugging Face's cache on this machine, else downloaded where `huggingface_hub` is installed and FLAMBEAU_OFFLINE is not set.
         task: another head than the one in the file: "base", "causal-lm", "masked-lm", "seq2seq-lm", "sequence-classification",
             "token-classification", "question-answering", "encoder".
         options: replace options of the configuration, such as num_labels.
@@ -72,7 +72,7 @@ def load_config(path_or_id: str | os.PathLike[str]) -> Config:
 def model_class(found: dict[str, Any], task: str | None = None, source: str = "config.json") -> Any:
     """The class for the content of a `config.json`."""
     kind = found.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         hint = did_you_mean(str(kind), FAMILIES) or f"one of {', '.join(FAMILIES)}"
         raise ArgumentError(explain(f"load_model {source}", expected="a model_type that is known", got=repr(kind), hint=hint))
     module, stem = FAMILIES[kind]

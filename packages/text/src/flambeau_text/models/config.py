@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,6 +44,8 @@ class Config:
         names = options.pop("id2label", None) or {i: f"LABEL_{i}" for i in range(2 if labels is None else labels)}
         options.pop("label2id", None)
         for name, value in {**_COMMON, **self.defaults, **options}.items():
+            if hasattr(type(self), name):
+                raise ArgumentError(explain(type(self).__name__, expected="names of options", got=f"{name!r}, which the class has itself"))
             setattr(self, name, value)
         try:
             self.id2label: dict[int, str] = {int(i): str(name) for i, name in names.items()}
@@ -64,11 +67,13 @@ class Config:
 
     def check(self) -> None:
         """Raise ArgumentError for numbers that make no model."""
-        for name, default in self.defaults.items():
+        for name, default in {"initializer_range": 0.02, **self.defaults}.items():
             value = getattr(self, name)
             whole = type(default) is int and not name.endswith("_id") and not (value is None and name in self.may_be_none)
             if whole and (not isinstance(value, int) or isinstance(value, bool) or value < (0 if name == "type_vocab_size" else 1)):
                 raise ArgumentError(explain(f"{type(self).__name__}.{name}", expected="a positive int", got=repr(value)))
+            if type(default) is float and not is_number(value):
+                raise ArgumentError(explain(f"{type(self).__name__}.{name}", expected="a number", got=repr(value)[:80]))
         for size, count in self.divisible:
             if getattr(self, size) % getattr(self, count):
                 got = f"{getattr(self, size)} and {getattr(self, count)}"
@@ -98,3 +103,8 @@ class Config:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({json.dumps(self.to_dict(), default=str)})"
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

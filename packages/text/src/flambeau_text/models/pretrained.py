@@ -17,6 +17,7 @@ from flambeau_text.tokenize.folder import read_json
 
 # Buffers that older files carry and models make themselves.
 _NOT_WEIGHTS = ("position_ids", ".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.token_type_ids")
+_LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
 
 
 class PretrainedModel(nn.Module):
@@ -105,8 +106,13 @@ class PretrainedModel(nn.Module):
         if config is None:
             made = cls.config_class.from_pretrained(folder)
             config = cls.config_class(**{**made.to_dict(), **_without_labels(options), **options}) if options else made
+        state = read_weights(folder)
+        layers = max(getattr(config, name, None) or 0 for name in _LAYERS)
+        if layers > len(state):  # before a model of so many layers is made
+            got = f"{len(state)} tensors for {layers} layers"
+            raise FileFormatError(explain(f"weights of {cls.__name__} from {folder}", expected="tensors for each layer", got=got))
         model = cls(config)
-        model.load_weights(read_weights(folder), str(folder))
+        model.load_weights(state, str(folder))
         model.generation_config = _generation_config(folder)
         return model.eval()
 
@@ -126,12 +132,26 @@ class PretrainedModel(nn.Module):
         elif self.base_model_prefix and not self._has_base() and any(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         self._check_names(state, own, source)
+        self._untie(state, source)
         self.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
         self.tie_weights()
 
     def rename_keys(self, state: dict[str, Any]) -> dict[str, Any]:
         """Names of old files to those of today; overridden where a family has such files."""
         return state
+
+    def _untie(self, state: dict[str, Any], source: str) -> None:
+        """Give a tied name a parameter of its own where the file has another tensor for it: the weights count, not the configuration."""
+        for name, other in self.tied.items() if self.config.tie_word_embeddings else ():
+            if name not in state or other not in state or flambeau.equal(state[name], state[other]):
+                continue
+            (owner, _, leaf), (module, _, _) = name.rpartition("."), other.rpartition(".")
+            if self.get_submodule(owner) is self.get_submodule(module):
+                raise FileFormatError(
+                    explain(f"weights of {type(self).__name__} from {source}", expected=f"one tensor as {name} and {other}", got="two")
+                )
+            setattr(self.get_submodule(owner), leaf, nn.Parameter(self.get_parameter(name).detach().clone()))
+            self.config.tie_word_embeddings = False
 
     def _check_names(self, state: dict[str, Any], own: dict[str, Any], source: str) -> None:
         """An error for weights that a base model needs and lacks, or has no place for; a warning for a new head."""

@@ -10,16 +10,28 @@ import numpy as np
 import flambeau
 from flambeau import nn
 from flambeau.base.errors import ArgumentError, explain
+from flambeau_text.models.config import is_number
+
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+}
 
 
 def rotary_options(config: Any) -> dict[str, Any]:
     """The options of rotary positions from a configuration, of today or of older files."""
     found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if not isinstance(found, dict):
+        raise ArgumentError(explain("rotary positions", expected="rope_parameters, an object", got=repr(found)[:80]))
     options = {"rope_theta": getattr(config, "rope_theta", 10000.0), **found}
     options["rope_type"] = options.pop("type", None) or options.get("rope_type", "default")
-    if options["rope_type"] not in ("default", "linear", "llama3"):
+    if options["rope_type"] not in tuple(_NEEDED):
         got = repr(options["rope_type"])
         raise ArgumentError(explain("rotary positions", expected="rope_type default, linear or llama3", got=got))
+    for name in ("rope_theta", *_NEEDED[options["rope_type"]]):
+        if not is_number(options.get(name)) or options[name] <= 0:
+            raise ArgumentError(explain("rotary positions", expected=f"{name}, a number above 0", got=repr(options.get(name))[:80]))
     return options
 
 

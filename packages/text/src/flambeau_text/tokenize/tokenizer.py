@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError, explain
 from flambeau.base.files import atomic_write
 from flambeau_text.tokenize.added import AddedToken
@@ -51,6 +53,7 @@ class Tokenizer:
         if not isinstance(spec, dict) or not isinstance(spec.get("model"), dict):
             raise FileFormatError(explain("tokenizer.json", expected="an object with a model", got=type(spec).__name__))
         self.spec: dict[str, Any] = {**_EMPTY, **spec}
+        _check_lengths(self.spec)
         self.special = dict(special or {})
         self.config = dict(config or {})
         self.backend = backend
@@ -105,6 +108,11 @@ class Tokenizer:
     def id_to_token(self, id_: int) -> str | None:
         """The token of an id, or None."""
         return self._tokens.get(id_)
+
+    @property
+    def special_tokens(self) -> list[str]:
+        """The added tokens that are special: left out of decoded texts."""
+        return [token.content for token in self._added if token.special]
 
     def add_tokens(self, tokens: Sequence[str], *, special: bool = False) -> int:
         """Add tokens that are found before the model sees the rest; returns how many are new to the vocabulary."""
@@ -251,6 +259,10 @@ class Tokenizer:
         """The text of ids: a list, an array or a tensor."""
         numbers = ids.tolist() if hasattr(ids, "tolist") else list(ids) if isinstance(ids, Iterable) else [ids]
         numbers = [numbers] if isinstance(numbers, int) else numbers
+        if not all(isinstance(i, (int, np.integer)) for i in numbers):
+            raise ArgumentTypeError(
+                explain("decode", expected="ids of one text", got=repr(ids)[:80], hint="decode_batch for several texts")
+            )
         skipped = self._special_ids if skip_special_tokens else ()
         tokens = [self._tokens[i] for i in numbers if i in self._tokens and i not in skipped]
         if not self._engines:
@@ -294,8 +306,25 @@ def _truncation(wanted: bool | str, limit: int | None, stride: int, config: dict
     strategy = "longest_first" if wanted is True else wanted
     if strategy not in names:
         raise ArgumentError(explain("tokenizer", expected=f"truncation of {', '.join(names)}", got=repr(wanted)))
+    if not 0 <= stride < max(limit, 1):
+        raise ArgumentError(explain("tokenizer", expected=f"a stride below max_length={limit}", got=str(stride)))
     side = str(config.get("truncation_side", "right")).capitalize()
     return {"direction": side, "max_length": limit, "strategy": names[strategy], "stride": stride}
+
+
+def _check_lengths(spec: dict[str, Any]) -> None:
+    """Raise FileFormatError for a truncation or a padding that makes no sense."""
+    for name in ("truncation", "padding"):
+        if spec[name] is not None:
+            entry = field(spec, name, dict)
+            if name == "truncation":
+                field(entry, "max_length", int), field(entry, "strategy", str)
+            elif isinstance(strategy := entry.get("strategy"), dict):
+                field(strategy, "Fixed", int)
+            elif strategy != "BatchLongest":
+                raise FileFormatError(
+                    explain("tokenizer.json", expected="a padding strategy, BatchLongest or Fixed", got=repr(strategy)[:100])
+                )
 
 
 def _has_type_ids(spec: Any) -> bool:
