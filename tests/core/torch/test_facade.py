@@ -108,6 +108,7 @@ def test_backends_keep_what_is_set(torch):
     torch.backends.cuda.matmul.allow_tf32 = True
     with torch.nn.attention.sdpa_kernel([torch.nn.attention.SDPBackend.FLASH_ATTENTION, torch.nn.attention.SDPBackend.MATH]):
         assert torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 4)] * 3).shape == (1, 2, 4)
+    assert issubclass(torch.cuda.OutOfMemoryError, MemoryError) and torch.OutOfMemoryError is torch.cuda.OutOfMemoryError
     assert not torch.backends.cudnn.is_available() and torch.cuda.is_available() == flambeau.cuda.is_available()
 
 

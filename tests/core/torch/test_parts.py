@@ -38,6 +38,10 @@ def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
 
     assert double(torch.ones(1)).item() == 2.0 and not torch.jit.is_scripting()
     net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh())
+    scripted = torch.jit.script(net)
+    assert isinstance(scripted, torch.jit.ScriptModule) and scripted[0].weight is net[0].weight and torch.jit.script(scripted)[0] is net[0]
+    with pytest.raises(ArgumentTypeError, match="trace.module, example_input. first"):
+        scripted.save(tmp_path / "x.pt")
     x = torch.ones(4, 3)
     traced = torch.jit.trace(net, x)
     traced.save(tmp_path / "net.pt")
@@ -125,6 +129,10 @@ def test_shared_deep_and_cyclic_containers_of_a_file(torch, tmp_path):
     assert found[0] is found
     found = load(b"}q\x00" + op("a") + b"h\x00s")
     assert found["a"] is found
+    strange = b"cfractions\nFraction\n" + op((1, 2)) + b"R"
+    with pytest.raises(FileFormatError, match="opaque=True"):
+        load(strange)
+    assert torch.load(tmp_path / "x.pt", opaque=True).name == "fractions.Fraction"
     with pytest.raises(FileFormatError, match="nested less deeply"):
         load(b"]" * 50_000 + b"a" * 49_999)
 

@@ -35,10 +35,11 @@ def load(
     *,
     weights_only: bool | None = None,
     mmap: bool | None = None,
+    opaque: bool = False,
     **options: Any,
 ) -> Any:
     """`torch.load`: as `flambeau.load`, and modules as a whole if `weights_only=False`."""
-    found = _load(f, map_location, mmap=bool(mmap))
+    found = _load(f, map_location, mmap=bool(mmap), opaque=opaque)
     try:
         return _Unpacking(weights_only is False).value(found)
     except RecursionError:

@@ -74,9 +74,11 @@ BASES: dict[str, str] = {
 NAMES: dict[str, str] = {
     "Event": "flambeau.cuda:Event",
     "GradScaler": "flambeau.amp:GradScaler",
+    "OutOfMemoryError": "builtins:MemoryError",
     "batch_norm": "flambeau.nn.functional:batch_norm",
     "compile": "flambeau.torch._extras:compile",
     "constant_pad_nd": "flambeau.nn.functional:pad",
+    "cuda.OutOfMemoryError": "builtins:MemoryError",
     "embedding": "flambeau.nn.functional:embedding",
     "instance_norm": "flambeau.nn.functional:instance_norm",
     "save": "flambeau.torch._saving:save",

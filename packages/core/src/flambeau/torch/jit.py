@@ -1,4 +1,4 @@
-"""`torch.jit`: scripts are Python here, so `script` gives its argument back; `trace` captures, `save` and `load` are those of export."""
+"""`torch.jit`: scripts are Python here, so `script` changes nothing; `trace` captures, `save` and `load` are those of export."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _inputs: dict[int, tuple[Any, tuple[Any, ...]]] = {}  # id of a traced function 
 
 
 class ScriptModule(flambeau.nn.Module):
-    """A module that `trace` or `load` returned."""
+    """A module that `trace`, `script` or `load` returned."""
 
     _example: tuple[Any, ...] | None = None
 
@@ -52,7 +52,7 @@ class _Program(ScriptModule):
         raise ArgumentTypeError(explain("torch.jit.save", expected="what trace() returned", got="a loaded program", hint=hint))
 
 
-def _traced(module: flambeau.nn.Module, example: tuple[Any, ...]) -> ScriptModule:
+def _traced(module: flambeau.nn.Module, example: tuple[Any, ...] | None) -> ScriptModule:
     """The same module, of the same class and parameters, that is a ScriptModule too."""
     made = copy.copy(module)
     kind = type(module)
@@ -67,9 +67,9 @@ class ScriptFunction:
     """Only a type to test against: a scripted function is an ordinary one here."""
 
 
-def script(obj: F, *args: Any, **kwargs: Any) -> F:
-    """The function, class or module itself: Python runs it."""
-    return obj
+def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
+    """The function or class itself, a module as a ScriptModule with the same parameters: Python runs it. To save one, `trace` it."""
+    return _traced(obj, None) if _isinstance(obj, flambeau.nn.Module) else obj
 
 
 script_method = script_if_tracing = script
