@@ -164,6 +164,10 @@ def test_bad_input(gpt):
         gpt.generate(fb.tensor([[24]]))
     with pytest.raises(ArgumentError, match="at least one token"):
         gpt.generate(fb.zeros(1, 0, dtype=fb.int64))
+    with pytest.raises(ArgumentTypeError, match="whole numbers"):
+        gpt.generate(fb.tensor([[1.5]]))
+    with pytest.raises(ArgumentError, match="one text with a streamer"):
+        gpt.generate(fb.tensor([[1], [2]]), streamer=TextStreamer(None))
     with pytest.raises(ArgumentError, match="padding on the left"):
         gpt.generate(ids, fb.tensor([[1, 0]]))
     with pytest.raises(ArgumentError, match="a prompt shorter than max_length=1"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import flambeau as fb
-from flambeau.base.errors import ArgumentError
+from flambeau.base.errors import ArgumentError, ArgumentTypeError
 from flambeau_text.metrics import Perplexity, bleu, entity_f1, entity_spans, exact_match, f1, perplexity, rouge, sentence_bleu, squad_scores
 from flambeau_text.models import GPT2Config, GPT2LMHeadModel
 
@@ -34,6 +34,8 @@ def test_rouge():
     found = rouge("the cat was found under the bed", "the cat was under the bed")
     assert found == pytest.approx({"rouge1": 12 / 13, "rouge2": 8 / 11, "rougeL": 12 / 13, "rougeLsum": 12 / 13})
     assert rouge("", "a") == {"rouge1": 0, "rouge2": 0, "rougeL": 0, "rougeLsum": 0}
+    with pytest.raises(ArgumentTypeError, match="a text and a reference"):
+        rouge(["a"], ["a"])
     lines = rouge("w1 w2 w6 w7 w8\nw1 w3 w8 w9 w5", "w1 w2 w3 w4 w5")  # the example of the paper's section 3.2
     assert lines["rougeLsum"] == pytest.approx(2 * 4 / (10 + 5))
 

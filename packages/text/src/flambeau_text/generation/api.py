@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import flambeau
-from flambeau.base.errors import ArgumentError, explain
+from flambeau.base.errors import ArgumentError, ArgumentTypeError, explain
 from flambeau_text.generation.beam import beam_search
 from flambeau_text.generation.processors import Processor, processors, softmax
 from flambeau_text.generation.settings import GenerationConfig
@@ -45,12 +45,17 @@ def generate(
     Returns the ids (N * num_return_sequences, L): the prompt and what was added (the decoder's ids, for an encoder-decoder), padded.
     """
     config = (generation_config or GenerationConfig.of(model)).update(**settings)
-    ids = np.array(flambeau.as_tensor(input_ids).numpy(), np.int64)
+    given = flambeau.as_tensor(input_ids)
+    if given.numel() and given.is_floating_point():
+        raise ArgumentTypeError(explain("generate", expected="input_ids, whole numbers", got=str(given.dtype)))
+    ids = np.array(given.numpy(), np.int64)
     if ids.ndim != 2 or ids.shape[1] == 0:
         raise ArgumentError(explain("generate", expected="input_ids (N, L) with at least one token", got=str(ids.shape)))
     if ids.size and not 0 <= ids.min() <= ids.max() < model.config.vocab_size:
         got = f"{ids.min()} to {ids.max()}"
         raise ArgumentError(explain("generate", expected=f"ids below the vocabulary of {model.config.vocab_size}", got=got))
+    if streamer is not None and len(ids) != 1:
+        raise ArgumentError(explain("generate", expected="one text with a streamer", got=str(len(ids))))
     mask = _mask(ids, attention_mask, config, bool(model.config.is_encoder_decoder))
     repeat = max(config.num_beams, 1 if config.num_beams > 1 else config.num_return_sequences)
     encoded = None

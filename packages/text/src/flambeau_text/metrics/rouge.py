@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from flambeau.base.errors import ArgumentTypeError, explain
+
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -17,6 +19,10 @@ def rouge(text: str, reference: str) -> dict[str, float]:
     >>> {name: round(value, 3) for name, value in rouge("the cat sat", "the cat is sitting").items()}
     {'rouge1': 0.571, 'rouge2': 0.4, 'rougeL': 0.571, 'rougeLsum': 0.571}
     """
+    for each in (text, reference):
+        if not isinstance(each, str):
+            hint = "the mean over pairs of texts"
+            raise ArgumentTypeError(explain("rouge", expected="a text and a reference", got=type(each).__name__, hint=hint))
     words, right = _words(text), _words(reference)
     found = {f"rouge{n}": _ngram_f1(words, right, n) for n in (1, 2)}
     found["rougeL"] = _f1(_longest(words, right), len(words), len(right))
