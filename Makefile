@@ -42,7 +42,7 @@ have-torch: $(VENV)/installed ## whether pip finds the build of PyTorch that the
 	$(PY) -m pip install --quiet --quiet --dry-run --no-deps --ignore-installed '$(TORCH)'
 
 test-parity: $(PARITY)/installed ## comparisons with PyTorch, in an environment of their own
-	$(ONE_THREAD) $(PARITY_PY) -m pytest -q -n $(WORKERS) tests/parity
+	$(ONE_THREAD) $(PARITY_PY) -m pytest -q -n $(WORKERS) -m "not gpu" tests/parity
 
 check: format lint types layers shape packages hygiene import-time coverage docs ## everything below that is not a test
 
