@@ -84,6 +84,10 @@ fix: $(VENV)/tools ## format and apply lint fixes
 bench: $(VENV)/installed ## speed, as ratios to PyTorch where it is installed; the results go into the README
 	$(PY) -m benchmarks.small_ops
 	$(PY) -m benchmarks.compiled_step
+	$(PY) -m benchmarks.eager
+	$(PY) -m benchmarks.contractions
+	$(PY) -m benchmarks.sequences
+	$(PY) -m benchmarks.footprint
 	$(PY) -m benchmarks.import_time
 	$(PY) -m benchmarks.tables
 

@@ -34,6 +34,30 @@ def paired(
     return best[0], best[1] if theirs else None
 
 
+def beside(
+    mine: Callable[[], Any], theirs: Callable[[], Any] | None, torch: Any, *, eager_only: bool = False, **rounds: Any
+) -> dict[str, float | None]:
+    """Seconds a call of ours, of PyTorch eager and of `torch.compile` (which needs a C++ compiler), and ours against the better of the two.
+    `rounds`: see `paired`."""
+    rounds = {"rounds": 5, "seconds": 0.1, **rounds}
+    best, eager = paired(mine, theirs, **rounds)
+    built = None
+    if theirs and not eager_only:
+        compiled = torch.compile(theirs)
+        for _ in range(3):
+            compiled()
+        again, built = paired(mine, compiled, **rounds)
+        best = min(best, again)
+    better = min((t for t in (eager, built) if t is not None), default=None)
+    return {"flambeau": best, "pytorch eager": eager, "torch.compile": built, "times faster": None if better is None else better / best}
+
+
+def columns(found: dict[str, float | None], unit: str, scale: float) -> dict[str, float | None]:
+    """What `beside` found as columns of a table, in a unit of which there are `scale` in a second."""
+    times = {f"{k} {unit}": None if v is None else v * scale for k, v in found.items() if k != "times faster"}
+    return {**times, "times faster": found["times faster"]}
+
+
 def _count(f: Callable[[], Any], seconds: float) -> int:
     f()
     once = timeit.timeit(f, number=3) / 3

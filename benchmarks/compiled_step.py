@@ -1,4 +1,5 @@
-"""A whole training step as one program, beside PyTorch eager: `python -m benchmarks.compiled_step`.
+"""A whole training step as one program, beside PyTorch eager and `torch.compile`: `python -m
+benchmarks.compiled_step`.
 
 The step of a 4-64-64-2 tanh network on 64 rows: forward, loss, backward, Adam. Bar (compiler): 15x. Also inference of one row. Times are of
 the whole call from Python.
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
-from benchmarks.common import paired, peer, report
+from benchmarks.common import beside, columns, peer, report
 
 
 def network(m: Any) -> Any:
@@ -59,13 +60,9 @@ def main() -> None:
     for name, make, bar in (("Adam step, 64 rows", step, 15.0), ("inference, 1 row", inference, 5.0)):
         theirs = make(torch, False) if torch else None
         for how in (False, True):
-            mine, other = paired(make(flambeau, how), theirs)
-            times = None if other is None else other / mine
+            found = beside(make(flambeau, how), theirs, torch, eager_only=not how, rounds=15, seconds=0.02)
             label = f"{name}, {'compiled' if how else 'eager'}"
-            micro = None if other is None else other * 1e6
-            rows.append(
-                {"work": label, "flambeau us": mine * 1e6, "pytorch eager us": micro, "times faster": times, "bar": bar if how else None}
-            )
+            rows.append({"work": label, **columns(found, "us", 1e6), "bar": bar if how else None})
     report("compiled_step", rows, {"pytorch": torch.__version__ if torch else None, "threads": 1})
 
 

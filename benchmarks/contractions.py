@@ -1,7 +1,9 @@
-"""Convolutions, linear layers and the networks made of them, compiled, beside PyTorch eager: `python -m benchmarks.contractions`.
+"""Convolutions, linear layers and the networks made of them, compiled, beside PyTorch eager and
+`torch.compile`: `python -m benchmarks.contractions`.
 
 Bars (compiler): linear-GELU-linear and convolutions 1.2x, ResNet-18, an MNIST network and DCGAN 1.3x. Times are of whole calls, on two
-threads. GF/s stand beside the machine's peak: that of a matrix product times the threads. Names of rows given as arguments choose.
+threads. GF/s stand beside the machine's peak: that of a matrix product times the threads. Names of rows given as arguments choose;
+`--eager` leaves `torch.compile` out.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flambeau
-from benchmarks.common import paired, peer, report
+from benchmarks.common import beside, columns, peer, report
 
 THREADS = 2
 Row = tuple[str, Callable[[Any], Callable[[], Any]], float, float]  # name, maker of a function, billions of operations, bar
@@ -153,7 +155,7 @@ def main() -> None:
     if torch:
         torch.set_num_threads(THREADS)
     flambeau.set_num_threads(THREADS)
-    wanted = sys.argv[1:]
+    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
     results = []
     for name, make, work, bar in rows():
         if wanted and not any(w in name for w in wanted):
@@ -163,18 +165,9 @@ def main() -> None:
         start = time.perf_counter()
         run()
         build = time.perf_counter() - start
-        mine, other = paired(run, make(torch) if torch else None, rounds=5, seconds=0.2)
-        results.append(
-            {
-                "work": name,
-                "flambeau ms": mine * 1e3,
-                "GF/s": work / mine if work else None,
-                "pytorch eager ms": None if other is None else other * 1e3,
-                "times faster": None if other is None else other / mine,
-                "bar": bar,
-                "compile s": build,
-            }
-        )
+        found = beside(run, make(torch) if torch else None, torch, eager_only="--eager" in sys.argv, seconds=0.2)
+        speed = work / found["flambeau"] if work else None
+        results.append({"work": name, **columns(found, "ms", 1e3), "GF/s": speed, "bar": bar, "compile s": build})
     report("contractions", results, {"pytorch": torch.__version__ if torch else None, "threads": THREADS})
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flambeau
-from benchmarks.common import paired, peer, report
+from benchmarks.common import beside, columns, peer, report
 
 THREADS = 2
 Run = Callable[..., Any]
@@ -147,25 +148,6 @@ ROWS: list[tuple[str, Make, float, float]] = [  # name, maker, billions of opera
 ]
 
 
-def measured(make: Make, torch: Any, compiled: bool) -> tuple[float, float | None, float | None]:
-    """Seconds of ours, of PyTorch eager, and of `torch.compile`."""
-    fn, arguments = make(flambeau)
-    mine = flambeau.compile(fn)
-    for _ in range(3):
-        mine(*arguments)
-    if not torch:
-        return paired(lambda: mine(*arguments), None, rounds=5, seconds=0.1)[0], None, None
-    theirs, given = make(torch)
-    best, other = paired(lambda: mine(*arguments), lambda: theirs(*given), rounds=5, seconds=0.1)
-    if not compiled:
-        return best, other, None
-    built = torch.compile(theirs)
-    for _ in range(3):
-        built(*given)
-    again, third = paired(lambda: mine(*arguments), lambda: built(*given), rounds=5, seconds=0.1)
-    return min(best, again), other, third
-
-
 def main() -> None:
     """Measure and report."""
     torch = peer()
@@ -177,19 +159,14 @@ def main() -> None:
     for name, make, work, bar in ROWS:
         if wanted and not any(w in name for w in wanted):
             continue
-        mine, eager, built = measured(make, torch, "--eager" not in sys.argv)
-        better = min([t for t in (eager, built) if t is not None], default=None)
-        results.append(
-            {
-                "work": name,
-                "flambeau ms": mine * 1e3,
-                "GF/s": work / mine if work else None,
-                "pytorch eager ms": None if eager is None else eager * 1e3,
-                "torch.compile ms": None if built is None else built * 1e3,
-                "times faster": None if better is None else better / mine,
-                "bar": bar,
-            }
-        )
+        fn, arguments = make(flambeau)
+        mine, theirs = flambeau.compile(fn), make(torch) if torch else None
+        for _ in range(3):
+            mine(*arguments)
+        peer_call = partial(theirs[0], *theirs[1]) if theirs else None
+        found = beside(partial(mine, *arguments), peer_call, torch, eager_only="--eager" in sys.argv)
+        speed = work / found["flambeau"] if work else None
+        results.append({"work": name, **columns(found, "ms", 1e3), "GF/s": speed, "bar": bar})
     report("sequences", results, {"pytorch": torch.__version__ if torch else None, "threads": THREADS})
 
 

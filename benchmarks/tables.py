@@ -39,9 +39,10 @@ def import_time(result: dict[str, Any]) -> list[str]:
 
 def compiled_step(result: dict[str, Any]) -> list[str]:
     """A training step eager and compiled."""
-    lines = ["| work | Flambeau, us | PyTorch eager, us | times faster |", "|---|---|---|---|"]
+    lines = ["| work | Flambeau, us | PyTorch eager, us | torch.compile, us | times faster |", "|---|---|---|---|---|"]
     for row in result["rows"]:
-        cells = row["work"], f"{row['flambeau us']:.1f}", _number(row["pytorch eager us"]), _number(row["times faster"])
+        peers = _number(row["pytorch eager us"]), _number(row["torch.compile us"])
+        cells = row["work"], f"{row['flambeau us']:.1f}", *peers, _number(row["times faster"])
         lines.append(f"| {' | '.join(cells)} |")
     title = f"A 4-64-64-2 tanh network, one thread, beside PyTorch {result['pytorch']} in one run (`python -m benchmarks.compiled_step`)"
     return [title + _where(result), "", *lines]

@@ -131,4 +131,4 @@ def test_no_array_of_all_scores() -> None:
     arrays = [normal(2, 600, 8) for _ in range(4)]
     graph, _ = captured(both(is_causal=True), *arrays)
     program = build(graph, target=llvm.host())
-    assert program.arena.nbytes < 2 * 600 * 600 * 4
+    assert program.working < 2 * 600 * 600 * 4

@@ -36,8 +36,7 @@ from flambeau.primitives.prim import Prim
 FORMS = 32  # signatures of a function (with these dtypes) that get kernels, unless `use_deterministic_algorithms(True)` wants all
 MOST = 512  # kernels that are kept in memory; those used longest ago go first, and come back from the cache on disk
 _SMALL = 1 << 12  # elements up to which an array in some other layout is copied first
-_ARENA = 64 << 20  # bytes of working memory beyond which a kernel is not kept
-_ARENAS = 256 << 20  # and of all kernels together
+_ARENA = 64 << 20  # bytes of working memory beyond which there is no kernel
 
 Arguments = Sequence[Any]  # arrays and numbers
 
@@ -58,7 +57,6 @@ class Kernel:
         self.slots = [program.block.slots[b] for b in program.inputs]
         self.places = [program.block.slots[b] for b in program.results]
         self.threads = any(isinstance(s, Segment) and s.threads for s in program.segments)
-        self.arena = program.arena.nbytes
         self.lock = threading.Lock()
 
     def run(self, given: Arguments) -> Any:
@@ -135,9 +133,8 @@ class Kernels:
             return kernel
 
     def _forget(self) -> None:
-        held = sum(kernel.arena for kernel in self.kernels.values())
-        while len(self.kernels) > MOST or (held > _ARENAS and len(self.kernels) > 1):
-            held -= self.kernels.popitem(last=False)[1].arena
+        while len(self.kernels) > MOST:
+            self.kernels.popitem(last=False)
 
 
 def _signature(fn: Any, given: Arguments, params: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -183,7 +180,7 @@ def _compiled(fn: Any, given: Arguments, params: Any, written: Sequence[int], sp
     first = len(graph.results) - len(stored)
     donated = {first + j: inputs.index(i) for j, i in enumerate(stored) if i in inputs}
     program = build(verify(graph), donated)
-    if not program.native or program.arena.nbytes > _ARENA:
+    if not program.native or program.working > _ARENA:
         return None
     return Kernel(program, inputs, [function_of(scalar.name) for scalar in graph.scalars], stored, arrays, several)
 

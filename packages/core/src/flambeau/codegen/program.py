@@ -18,10 +18,10 @@ from flambeau.codegen.driver import Block
 from flambeau.codegen.layout import Layout
 from flambeau.codegen.llvm import Library
 from flambeau.codegen.loops import Kernel
-from flambeau.codegen.memory import ALIGN
 from flambeau.codegen.nodes import Access, Buffer, Node, Parameter
 from flambeau.codegen.pool import pool
 from flambeau.codegen.random import Stream
+from flambeau.codegen.scratch import BLOCKS, OWN, aligned
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph
 from flambeau.primitives.bind import run_kernel
@@ -61,7 +61,7 @@ class Program:
         self.streams = streams
         self.numbers = len(graph.scalars)
         self.shapes = [v.shape for v in graph.results]
-        self.arena = aligned(arena)
+        self.working = arena  # bytes of working memory
         self.lock = threading.Lock()
         self._library = library  # keeps the code loaded
 
@@ -98,7 +98,8 @@ class Call:
         self._numbers = self.scalars if program.numbers else np.zeros(1)
         self._block = np.zeros(Block.FIRST + len(program.block.slots), np.uint64)
         self._words = memoryview(self._block)  # type: ignore[arg-type]
-        self._block[Block.ARENA] = program.arena.ctypes.data
+        self._arena = aligned(program.working if program.working <= OWN else 0)
+        self._block[Block.ARENA] = self._arena.ctypes.data
         self._block[Block.NUMBERS] = self._numbers.ctypes.data
         if any(isinstance(s, Segment) and s.threads for s in program.segments):
             pool().start()
@@ -116,7 +117,9 @@ class Call:
         self._steps = [self._native(s) if isinstance(s, Segment) else _PythonStep(s, self) for s in program.segments]
         if program.streams:
             self._steps[0] = self._drawing(self._steps[0])
-        self.run = self._steps[0] if program.native else self._run_steps
+        self.run: Callable[[], Any] = self._steps[0] if program.native else self._run_steps
+        if program.working > OWN:
+            self.run = functools.partial(self._borrowing, self.run)
 
     def set(self, i: int, array: np.ndarray) -> None:
         """Give another array for input i; one that is not contiguous is copied now."""
@@ -163,6 +166,15 @@ class Call:
             self.run()
         return self.results
 
+    def _borrowing(self, run: Callable[[], Any]) -> None:
+        """A run on working memory that is borrowed for it."""
+        self._arena = BLOCKS.take(self.program.working)
+        self._words[Block.ARENA] = address_of(self._arena)
+        try:
+            run()
+        finally:
+            BLOCKS.give(self._arena)
+
     def _run_steps(self) -> None:
         for step in self._steps:
             step()
@@ -172,7 +184,7 @@ class Call:
         if buffer in self._arrays:
             return self._arrays[buffer]
         start = self.program.block.arena[buffer]
-        return self.program.arena[start : start + buffer.nbytes].view(buffer.dtype).reshape(buffer.shape)
+        return self._arena[start : start + buffer.nbytes].view(buffer.dtype).reshape(buffer.shape)
 
     def _keep(self, buffer: Buffer, array: np.ndarray) -> None:
         self._arrays[buffer] = array
@@ -253,10 +265,3 @@ def _choose_address() -> Callable[[np.ndarray], int]:
 _WORD = ctypes.c_size_t.from_address
 _POINTER = object.__basicsize__  # the pointer is the first field after the header of every object
 address_of = _choose_address()
-
-
-def aligned(nbytes: int) -> np.ndarray:
-    """Bytes of memory that start at a multiple of a cache line."""
-    raw = np.zeros(nbytes + ALIGN, np.uint8)
-    start = -raw.ctypes.data % ALIGN
-    return raw[start : start + nbytes]

@@ -9,6 +9,7 @@ storages that were written are results of the graph, to be stored back after a r
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +20,7 @@ import numpy as np
 from flambeau.base.errors import DeviceError, FlambeauError
 from flambeau.device.base import executors
 from flambeau.graph.ir import Graph, Op, Scalar, Value
-from flambeau.graph.memory import contains, covers, geometry, layout, root_of
+from flambeau.graph.memory import Place, contains, covers, geometry, place_of, root_of
 from flambeau.graph.number import Expression, Number, RuntimeNumber, reads_of
 from flambeau.primitives.bind import Interceptor, execute, intercept
 from flambeau.primitives.elementwise import cast
@@ -59,27 +60,38 @@ class Host(NamedTuple):
 
 
 class Memory:
-    """One storage as capture sees it: the array whose layout `value` describes, and how often it was written."""
+    """One storage as capture sees it: the value of the array that lies at `owner`, and how often it was written. Of memory from outside
+    there is the array too."""
 
-    __slots__ = ("outside", "owner", "value", "version", "written")
+    __slots__ = ("array", "owner", "value", "version", "written")
 
-    def __init__(self, owner: Any, value: Value, outside: bool) -> None:
-        self.owner, self.value, self.outside = owner, value, outside
+    def __init__(self, owner: Place, value: Value, array: Any = None) -> None:
+        self.owner, self.value, self.array = owner, value, array
         self.version = 0
         self.written = False
 
+    @property
+    def outside(self) -> bool:
+        """Whether it was there before the capture."""
+        return self.array is not None
+
 
 class Capture(Interceptor):
-    """The interceptor that builds a graph. `arguments` and `implicit` list the outside arrays in the order of the graph's inputs."""
+    """The interceptor that builds a graph. `outside` lists the arrays that were there before in the order of the graph's inputs.
+
+    What is known of arrays that the run makes is keyed by their ids and goes when they do (`_when_gone`), so that a run under capture takes
+    no more memory than any other.
+    """
 
     def __init__(self, branches: bool = False) -> None:
         self.branches = branches  # whether what Python reads may choose how to go on; else it is noted in `reads`
         self.graph = Graph()
         self.memories: dict[int, Memory] = {}
-        self.held: dict[int, tuple[Any, Value, int]] = {}  # id of an array -> the array (kept alive), its value, the version it belongs to
+        self.held: dict[int, tuple[Any, Value, int]] = {}  # id of an array -> a reference to it, its value, the version it belongs to
         self.outside: list[Any] = []
         self.shared: dict[int, int] = {}  # how many outside arrays lie in a memory
-        self.homes: dict[int, tuple[Any, Any]] = {}  # id of a Storage -> the Storage (kept alive), the array that owns its memory
+        self.homes: dict[int, tuple[Any, Any]] = {}  # id of a Storage -> a reference to it, the array that owns its memory
+        self.roots: dict[int, Any] = {}  # id of an array that owns memory -> a reference to it
         self.grads: dict[Any, tuple[Any, bool]] = {}  # leaf nodes whose .grad changed: what it was, whether it was cleared first
         self.reads: list[str] = []
         self.storages: list[Any] = []  # of outside tensors that were written and are not arguments: their versions count on
@@ -112,13 +124,16 @@ class Capture(Interceptor):
             params = {name: self._settled(x) for name, x in params.items()}
         if prim.inputs == () and not prim.variadic:
             out = make(prim, params["device"], **{k: v for k, v in params.items() if k != "device"})
+            if type(out._a) is not np.ndarray:
+                self.reads.append(f"a tensor on device {params['device']} at {_user_line()}")
+                return out
         else:
             out = execute(
                 prim, tuple([float(x) if type(x) is RuntimeNumber else x for x in inputs]), params
             )  # NumPy takes only floats as weak
         outs = out if type(out) is tuple else (out,)
         if prim.view and outs[0]._st is not None:  # a view lives in the memory of its input, whatever NumPy says is its base
-            self.homes[id(outs[0]._st)] = (outs[0]._st, self._home(inputs[0]))
+            self._settle(outs[0]._st, self._home(inputs[0]))
         kept = {k: v for k, v in params.items() if k != "device"}
         op = self.graph.add(prim, values, kept, [(o._a.shape, o._a.dtype) for o in outs], _user_line())
         if _decides_shape(op):
@@ -140,9 +155,31 @@ class Capture(Interceptor):
         if st is None:
             return root_of(x._a)
         known = self.homes.get(id(st))
-        if known is None:
-            known = self.homes[id(st)] = (st, root_of(x._a))
-        return known[1]
+        return self._settle(st, root_of(x._a)) if known is None else known[1]
+
+    def _settle(self, st: Any, root: Any) -> Any:
+        """Note which array owns the memory of a storage."""
+        self.homes[id(st)] = (self._when_gone(st, self.homes), root)
+        return root
+
+    def _when_gone(self, x: Any, *tables: dict[int, Any]) -> Any:
+        """A reference to x; when x is gone, so is what the tables say of its id, before another may have the id."""
+
+        def forget(_: Any, key: int = id(x)) -> None:
+            for table in tables:
+                table.pop(key, None)
+
+        return weakref.ref(x, forget)
+
+    def _hold(self, array: Any, value: Value, version: int) -> None:
+        """Note the value of an array."""
+        self.held[id(array)] = (self._when_gone(array, self.held), value, version)
+
+    def _remember(self, root: Any, memory: Memory) -> Memory:
+        """Note what is known of a memory."""
+        self.roots[id(root)] = self._when_gone(root, self.roots, self.memories)
+        self.memories[id(root)] = memory
+        return memory
 
     def _operand(self, x: Any) -> Any:
         if isinstance(x, Tensorlike):
@@ -168,34 +205,34 @@ class Capture(Interceptor):
         array, root = x._a, self._home(x)
         memory = self.memories.get(id(root))
         if memory is None:
-            memory = self.memories[id(root)] = Memory(array, value, outside=False)
-            self.held.setdefault(id(root), (root, value, -1))  # keeps the memory alive, so that its id stays its own
-        self.held[id(array)] = (array, value, memory.version)
+            memory = self._remember(root, Memory(place_of(array), value))
+        self._hold(array, value, memory.version)
 
     def read(self, x: Any) -> Value:
         """The value that a tensor holds now."""
         array, root = x._a, self._home(x)
         known = self.held.get(id(array))
         memory = self.memories.get(id(root))
-        if memory is not None and known is not None and known[0] is array and known[2] == memory.version:
+        if memory is not None and known is not None and known[0]() is array and known[2] == memory.version:
             return known[1]
         if memory is None:
             return self._from_outside(x, root)
-        if layout(array) == layout(memory.owner):
+        place = place_of(array)
+        if place.layout == memory.owner.layout:
             value = memory.value
-        elif memory.outside and not memory.written and not covers(memory.owner, array):
+        elif memory.outside and not memory.written and not covers(memory.owner, place):
             return self._from_outside(x, root)
         else:
-            if memory.outside and not contains(memory.owner, array):
+            if memory.outside and not contains(memory.owner, place):
                 self.reads.append(f"tensors that share memory, of which one of shape {memory.owner.shape} was written, at {_user_line()}")
                 return self._from_outside(x, root)
             if array.dtype != memory.owner.dtype:
                 self.reads.append(f"views of one memory as {array.dtype} and {memory.owner.dtype} at {_user_line()}")
                 return self._from_outside(x, root)
-            params = {"shape": array.shape, **geometry(array, memory.owner)}
+            params = {"shape": array.shape, **geometry(place, memory.owner)}
             op = self.graph.add(take_strided, (memory.value,), params, [(array.shape, array.dtype)], _user_line())
             value = op.outputs[0]
-        self.held[id(array)] = (array, value, memory.version)
+        self._hold(array, value, memory.version)
         return value
 
     def _from_outside(self, x: Any, root: Any) -> Value:
@@ -206,11 +243,9 @@ class Capture(Interceptor):
         if x._node is not None:
             self.borders.setdefault(x._node, array)
         self.shared[id(root)] = self.shared.get(id(root), 0) + 1
-        memory = self.memories.get(id(root))
-        if memory is None:
-            self.memories[id(root)] = Memory(array, value, outside=True)
-            self.held.setdefault(id(root), (root, value, -1))
-        self.held[id(array)] = (array, value, 0)
+        if id(root) not in self.memories:
+            self._remember(root, Memory(place_of(array), value, array))
+        self._hold(array, value, 0)
         return value
 
     # -- what happens besides primitives --------------------------------------------------------------------------------------------------
@@ -231,16 +266,15 @@ class Capture(Interceptor):
         memory = self.memories[id(home)]
         if memory.outside and self.shared.get(id(home), 0) > 1:
             self.reads.append(f"several tensors that share the memory of one of shape {tuple(array.shape)}, which is written")
-        if layout(array) == layout(memory.owner):
+        place, owner = place_of(array), memory.owner
+        if place.layout == owner.layout:
             memory.value = new
         else:
-            op = self.graph.add(
-                put_strided, (memory.value, new), geometry(array, memory.owner), [(memory.owner.shape, memory.owner.dtype)], _user_line()
-            )
-            memory.value = op.outputs[0]
+            kinds = [(owner.shape, owner.dtype)]
+            memory.value = self.graph.add(put_strided, (memory.value, new), geometry(place, owner), kinds, _user_line()).outputs[0]
         memory.version += 1
         memory.written = True
-        self.held[id(array)] = (array, new, memory.version)
+        self._hold(array, new, memory.version)
 
     def observe(self, x: Any, how: str) -> None:
         """A value leaves for Python (`item()`, `bool()`, `numpy()`): what Python makes of it would stay as it is now."""
@@ -328,7 +362,7 @@ class Capture(Interceptor):
     # -- the end -------------------------------------------------------------------------------------------------------------------------
     def written(self) -> list[tuple[Any, Value]]:
         """Outside arrays that were written, with their final values."""
-        return [(m.owner, m.value) for m in self.memories.values() if m.outside and m.written]
+        return [(m.array, m.value) for m in self.memories.values() if m.outside and m.written]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ _ref = weakref.ref
 class Storage:
     """What views of one memory share: a version, counted up by in-place writes, and the views that are alive."""
 
-    __slots__ = ("limit", "version", "views")
+    __slots__ = ("__weakref__", "limit", "version", "views")
 
     def __init__(self) -> None:
         self.version = 0
