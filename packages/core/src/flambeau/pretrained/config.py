@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flambeau.base.errors import ArgumentError, explain
-from flambeau.base.files import atomic_write
-from flambeau_text.tokenize.folder import read_json
+from flambeau.base.files import atomic_write, read_json
 
 _COMMON: dict[str, Any] = {
     "architectures": None, "is_encoder_decoder": False, "tie_word_embeddings": True, "use_cache": True, "output_attentions": False,
