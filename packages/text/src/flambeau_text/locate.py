@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from flambeau import pretrained
+from flambeau.pretrained import places
 
 
 def shipped() -> dict[str, Path]:
@@ -14,9 +14,9 @@ def shipped() -> dict[str, Path]:
     >>> sorted(shipped())
     ['char-gpt']
     """
-    return pretrained.shipped("flambeau_text")
+    return places.shipped("flambeau_text")
 
 
 def locate(path_or_id: str | os.PathLike[str]) -> Path:
     """The folder of a model: see `flambeau.pretrained.locate`."""
-    return pretrained.locate(path_or_id, "flambeau_text")
+    return places.locate(path_or_id, "flambeau_text")

@@ -10,7 +10,7 @@ _FILES = {
     "auto": ("Families",),
     "cache": ("Cache", "StaticCache"),
     "config": ("Config",),
-    "locate": ("locate", "shipped"),
+    "places": ("locate", "shipped"),
     "losses": ("causal_loss", "classification_loss", "last_tokens", "span_loss", "token_loss"),
     "model": ("PretrainedModel", "read_weights", "scaled_residuals"),
     "outputs": ("ModelOutput",),

@@ -1,0 +1,22 @@
+"""Models of speech, one paper a file; `load_model(folder)` picks the class."""
+
+from __future__ import annotations
+
+from flambeau.base.lazy import lazy_attributes as _lazy_attributes
+
+_FILES = {
+    "auto": ("load_config", "load_model"),
+    "hubert": ("HubertConfig", "HubertForCTC", "HubertForSequenceClassification", "HubertModel"),
+    "masking": ("mask_spans", "sample_negatives"),
+    "wav2vec2": (
+        "Wav2Vec2Config", "Wav2Vec2ForCTC", "Wav2Vec2ForPreTraining", "Wav2Vec2ForSequenceClassification", "Wav2Vec2ForXVector",
+        "Wav2Vec2Model",
+    ),
+}  # fmt: skip
+
+__all__ = sorted(name for names in _FILES.values() for name in names)
+
+__getattr__, __dir__ = _lazy_attributes(
+    globals(),
+    attributes={name: f"{__name__}.{file}:{name}" for file, names in _FILES.items() for name in names},
+)
