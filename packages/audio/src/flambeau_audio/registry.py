@@ -13,6 +13,12 @@ def flambeau_register(registry: Register) -> None:
 
 
 MODELS = (
+    ("conformer", "conformer:Conformer", "Conformer, attention and convolution in turns."),
+    ("ecapa_tdnn", "ecapa_tdnn:ECAPA_TDNN", "ECAPA-TDNN, vectors of speakers."),
+    ("hifigan", "hifigan:SpeechT5HifiGan", "HiFi-GAN, from mel bands to waveforms."),
     ("hubert", "hubert:HubertForCTC", "HuBERT, a recogniser that learns from hidden units."),
+    ("tacotron2", "tacotron2:Tacotron2", "Tacotron 2, from characters to mel bands."),
     ("wav2vec2", "wav2vec2:Wav2Vec2ForCTC", "wav2vec 2.0, a recogniser that learns from waveforms without labels."),
+    ("wavenet", "wavenet:WaveNet", "WaveNet, waveforms sample by sample."),
+    ("xvector", "xvector:Xvector", "x-vectors of speakers."),
 )

@@ -6,12 +6,21 @@ from flambeau.base.lazy import lazy_attributes as _lazy_attributes
 
 _FILES = {
     "auto": ("load_config", "load_model"),
+    "conformer": ("Conformer",),
+    "ecapa_tdnn": ("AAMSoftmaxLoss", "Classifier", "ECAPA_TDNN"),
+    "hifigan": ("SpeechT5HifiGan", "SpeechT5HifiGanConfig"),
+    "hifigan_losses": (
+        "MultiPeriodDiscriminator", "MultiScaleDiscriminator", "discriminator_loss", "feature_loss", "generator_loss",
+    ),
     "hubert": ("HubertConfig", "HubertForCTC", "HubertForSequenceClassification", "HubertModel"),
     "masking": ("mask_spans", "sample_negatives"),
+    "tacotron2": ("Tacotron2",),
     "wav2vec2": (
         "Wav2Vec2Config", "Wav2Vec2ForCTC", "Wav2Vec2ForPreTraining", "Wav2Vec2ForSequenceClassification", "Wav2Vec2ForXVector",
         "Wav2Vec2Model",
     ),
+    "wavenet": ("WaveNet",),
+    "xvector": ("Xvector",),
 }  # fmt: skip
 
 __all__ = sorted(name for names in _FILES.values() for name in names)

@@ -14,9 +14,10 @@ from flambeau.pretrained.places import locate
 FAMILIES: dict[str, tuple[str, str]] = {
     "wav2vec2": ("wav2vec2", "Wav2Vec2"),
     "hubert": ("hubert", "Hubert"),
+    "speecht5_hifigan": ("hifigan", "SpeechT5HifiGan"),
 }
 TASKS: dict[str, tuple[str, ...]] = {
-    "base": ("Model",),
+    "base": ("Model", ""),
     "ctc": ("ForCTC",),
     "sequence-classification": ("ForSequenceClassification",),
     "speaker-verification": ("ForXVector",),
