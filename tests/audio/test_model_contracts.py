@@ -20,6 +20,11 @@ HIFIGAN = dict(
     model_in_dim=3, upsample_initial_channel=8, upsample_rates=(4, 2), upsample_kernel_sizes=(8, 4), resblock_kernel_sizes=(3, 5),
     resblock_dilation_sizes=((1, 3), (1, 2)), initializer_range=0.5,
 )  # fmt: skip
+WHISPER = dict(
+    vocab_size=7, num_mel_bins=2, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+    encoder_ffn_dim=4, decoder_ffn_dim=4, d_model=4, max_source_positions=3, max_target_positions=5, pad_token_id=0, bos_token_id=1,
+    eos_token_id=2, decoder_start_token_id=1, use_cache=False,
+)  # fmt: skip
 STABLE = dict(SPEECH, feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True)
 
 
@@ -32,6 +37,19 @@ class First(nn.Module):
 
     def forward(self, *inputs):
         return self.model(*inputs)[0]
+
+
+class Tokens(First):
+    """The scores of an encoder-decoder's tokens."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        for name, parameter in model.named_parameters():
+            if "encoder.embed_positions" not in name:
+                nn.init.normal_(parameter, 0.0, 0.5)
+
+    def forward(self, x, ids):
+        return self.model(x, decoder_input_ids=ids).logits
 
 
 class Bands(First):
@@ -72,6 +90,12 @@ CASES = [
         "wavenet",
         lambda: models.WaveNet(5, 4, 2, 4, 4, 4, cin_channels=2, gin_channels=3),
         [sample(ints(3, 6, low=0, high=5), floats(3, 2, 6), floats(3, 3))], shapes=[(3, 5, 6)],
+    ),
+    ModelCase(
+        "whisper",
+        lambda: Tokens(models.WhisperForConditionalGeneration(models.WhisperConfig(**WHISPER))),
+        [sample(floats(3, 2, 6), ints(3, 4, low=3, high=7))],
+        shapes=[(3, 4, 7)],
     ),
     ModelCase("xvector", lambda: models.Xvector(tdnn_channels=[4, 4, 4, 4, 6], lin_neurons=3, in_channels=3), [sample(floats(3, 9, 3))],
               shapes=[(3, 1, 3)]),

@@ -20,5 +20,6 @@ MODELS = (
     ("tacotron2", "tacotron2:Tacotron2", "Tacotron 2, from characters to mel bands."),
     ("wav2vec2", "wav2vec2:Wav2Vec2ForCTC", "wav2vec 2.0, a recogniser that learns from waveforms without labels."),
     ("wavenet", "wavenet:WaveNet", "WaveNet, waveforms sample by sample."),
+    ("whisper", "whisper:WhisperForConditionalGeneration", "Whisper, a recogniser and translator that writes words."),
     ("xvector", "xvector:Xvector", "x-vectors of speakers."),
 )

@@ -20,6 +20,10 @@ _FILES = {
         "Wav2Vec2Model",
     ),
     "wavenet": ("WaveNet",),
+    "whisper": ("WhisperConfig", "WhisperForConditionalGeneration", "WhisperModel"),
+    "whisper_features": ("WhisperFeatureExtractor",),
+    "whisper_settings": ("WhisperSettings",),
+    "whisper_tokens": ("WhisperTokenizer",),
     "xvector": ("Xvector",),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from flambeau.pretrained.places import locate
 # model_type -> module, then the class for each task: the name's stem and what follows it.
 FAMILIES: dict[str, tuple[str, str]] = {
     "wav2vec2": ("wav2vec2", "Wav2Vec2"),
+    "whisper": ("whisper", "Whisper"),
     "hubert": ("hubert", "Hubert"),
     "speecht5_hifigan": ("hifigan", "SpeechT5HifiGan"),
 }

@@ -41,7 +41,7 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "flambeau-audio": {
-        "models": ("conformer", "ecapa_tdnn", "hifigan", "hubert", "tacotron2", "wav2vec2", "wavenet", "xvector"),
+        "models": ("conformer", "ecapa_tdnn", "hifigan", "hubert", "tacotron2", "wav2vec2", "wavenet", "whisper", "xvector"),
     },
     "flambeau-text": {
         "datasets": ("ag_news", "conll2000", "conll2003", "imdb", "multi30k", "squad", "sst2", "wikitext"),
