@@ -43,4 +43,15 @@ if __name__ == "__main__":
         torch.manual_seed(0)
         built = getattr(transformers, case)(getattr(transformers, case).config_class(**options)).eval()
         kept |= record(torch, built, case, parity["inputs"](case))
+    whisper = runpy.run_path(str(folder / "test_whisper.py"))
+    case, rng = "WhisperForConditionalGeneration", np.random.default_rng(2)
+    built = getattr(transformers, case)(transformers.WhisperConfig(**whisper["OPTIONS"], max_length=20)).eval()
+    frames = whisper["features"](230)
+    kept |= record(torch, built, case, {"input_features": frames[..., :50], "decoder_input_ids": rng.integers(3, 30, (2, 7))})
+    for name, value in whisper["SETTINGS"].items():
+        setattr(built.generation_config, name, value)
+    settings = {"language": "en", "return_timestamps": True}
+    ids = built.generate(torch.tensor(frames), attention_mask=torch.ones(2, 230, dtype=torch.long), **settings)
+    kept |= {f"{case}/greedy": ids.numpy(), f"{case}/frames": frames}
+    kept[f"{case}/settings"] = np.array(json.dumps({**whisper["OPTIONS"], **whisper["SETTINGS"], "max_length": 20}))
     np.savez_compressed(FILE, **kept)
