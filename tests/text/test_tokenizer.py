@@ -10,8 +10,8 @@ import pytest
 
 import flambeau as fb
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError, ShapeError
-from flambeau.pretrained.byte_level import to_chars, to_text
 from flambeau_text.tokenize import Tokenizer, load_tokenizer, read_sentencepiece, save_tokenizer, sentencepiece_tokenizer, train_tokenizer
+from flambeau_text.tokenize.byte_level import to_chars, to_text
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "text_tokenizers.json").read_text(encoding="utf-8"))
 TEXTS = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog", "Übermaß! 日本語", "it's 3.14"] * 5

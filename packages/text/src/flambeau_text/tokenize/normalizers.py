@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flambeau.pretrained.byte_level import BYTE_TO_CHAR
 from flambeau_text.tokenize.aligned import Aligned
+from flambeau_text.tokenize.byte_level import BYTE_TO_CHAR
 from flambeau_text.tokenize.components import builder, field
 from flambeau_text.tokenize.patterns import find, is_space, pattern_of
 from flambeau_text.tokenize.precompiled import precompiled

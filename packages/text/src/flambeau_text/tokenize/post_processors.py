@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from flambeau.base.errors import FileFormatError, explain
-from flambeau.pretrained.byte_level import BYTE_TO_CHAR
+from flambeau_text.tokenize.byte_level import BYTE_TO_CHAR
 from flambeau_text.tokenize.components import builder, field
 from flambeau_text.tokenize.encoding import Encoding
 from flambeau_text.tokenize.patterns import is_space

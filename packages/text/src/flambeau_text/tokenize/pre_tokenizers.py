@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.base.errors import FileFormatError, explain
-from flambeau.pretrained.byte_level import BYTE_TO_CHAR
 from flambeau_text.tokenize.aligned import Aligned
-from flambeau_text.tokenize.byte_level import SPLIT
+from flambeau_text.tokenize.byte_level import BYTE_TO_CHAR, SPLIT
 from flambeau_text.tokenize.components import builder, field
 from flambeau_text.tokenize.patterns import compiled, find, find_each, is_space, pattern_of
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, explain
-from flambeau.pretrained.byte_level import BYTE_TO_CHAR
 from flambeau_text.tokenize.aligned import Aligned, checked
+from flambeau_text.tokenize.byte_level import BYTE_TO_CHAR
 from flambeau_text.tokenize.learn_bpe import learn_bpe
 from flambeau_text.tokenize.learn_unigram import learn_unigram
 from flambeau_text.tokenize.normalizers import normalizer
