@@ -591,7 +591,7 @@ def ctc(d, name):
 @case("ctc_grad")
 def ctc_grad(d, name):
     inputs, params = ctc(d, name)
-    return [d.normal(inputs[0].shape[1]), *inputs], params
+    return [*inputs, d.normal(inputs[0].shape[1])], params
 
 
 # -- Fourier transforms, linear algebra ----------------------------------------------------------------------------------------------------

@@ -143,6 +143,7 @@ __getattr__, __dir__ = _lazy_attributes(
         "amp",
         "train",
         "plugins",
+        "pretrained",
         "testing",
         "linalg",
         "fft",

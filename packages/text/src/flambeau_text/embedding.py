@@ -12,10 +12,10 @@ import numpy as np
 
 import flambeau
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError, explain
+from flambeau.base.files import read_json
 from flambeau_text.locate import locate
 from flambeau_text.models.auto import load_model
 from flambeau_text.tokenize import Tokenizer, load_tokenizer
-from flambeau_text.tokenize.folder import read_json
 
 _POOLINGS = ("mean", "cls", "max")
 

@@ -60,7 +60,10 @@ def spectrogram(
         spectrum = spectrum / window.square().sum().sqrt()
     if power is None:
         return spectrum
-    return spectrum.abs() if power == 1.0 else spectrum.real.square() + spectrum.imag.square() if power == 2.0 else spectrum.abs() ** power
+    if power != 2.0:
+        return spectrum.abs() if power == 1.0 else spectrum.abs() ** power
+    frames = spectrum.transpose(-1, -2)  # as they lie in memory
+    return (frames.real.square() + frames.imag.square()).transpose(-1, -2)
 
 
 def inverse_spectrogram(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from flambeau.base.errors import FlambeauError, explain
+from flambeau.base.errors import ArgumentError, FileFormatError, FlambeauError, explain
 
 CHUNK = 1 << 20
 
@@ -129,3 +130,18 @@ else:
 
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def read_json(path: Path, default: Any = None) -> dict[str, Any]:
+    """The JSON object in a file, or `default` where there is no file. Raises FileFormatError when it is something else."""
+    if default is not None and not path.is_file():
+        return dict(default)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArgumentError(explain(f"read {path.name}", expected=f"a file in {path.parent}", got="none")) from None
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(explain(f"read {path}", expected="JSON", got=str(error)[:200])) from None
+    if not isinstance(found, dict):
+        raise FileFormatError(explain(f"read {path}", expected="a JSON object", got=type(found).__name__))
+    return found

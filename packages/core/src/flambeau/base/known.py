@@ -40,7 +40,9 @@ PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
             ).split()
         ),
     },
-    "flambeau-audio": {},
+    "flambeau-audio": {
+        "models": ("conformer", "ecapa_tdnn", "hifigan", "hubert", "tacotron2", "wav2vec2", "wavenet", "whisper", "xvector"),
+    },
     "flambeau-text": {
         "datasets": ("ag_news", "conll2000", "conll2003", "imdb", "multi30k", "squad", "sst2", "wikitext"),
         "models": ("bart", "bert", "distilbert", "gpt2", "llama", "marian", "mistral", "qwen2", "roberta", "t5", "transformer"),

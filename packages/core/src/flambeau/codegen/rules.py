@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.codegen import attention, checks, control, expr, gather, order, pick, random, recurrent, scan
+from flambeau.codegen import attention, checks, control, ctc, expr, gather, order, pick, random, recurrent, scan
 from flambeau.codegen.layout import Ints, Layout
 from flambeau.codegen.matmul import is_thin, readable
 from flambeau.codegen.nodes import Access, Node, Uniform
@@ -204,5 +204,6 @@ RULES.update(
     **gather.RULES,
     **attention.RULES,
     **recurrent.RULES,
+    **ctc.RULES,
     matmul=_matmul,
 )

@@ -17,7 +17,7 @@ LEAST = {  # the rows that are quicker as machine code, and from how many elemen
     **dict.fromkeys("exp expm1 log log1p tanh sigmoid rsqrt reciprocal".split(), 1 << 18),
     **dict.fromkeys("erf sum amax amin softmax softmax_grad log_softmax log_softmax_grad".split(), 1 << 16),
     **dict.fromkeys("standardize standardize_grad scale_shift product_sum nll_grad".split(), 1 << 16),
-    **dict.fromkeys("conv conv_input_grad conv_weight_grad max_pool unpool attention attention_grad".split(), 1 << 14),
+    **dict.fromkeys("conv conv_input_grad conv_weight_grad max_pool unpool attention attention_grad ctc ctc_grad".split(), 1 << 14),
 }
 
 

@@ -9,7 +9,7 @@ from flambeau.primitives.prim import primitive
 
 
 def _ctc_vjp(g: Any, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int, zero_infinity: bool) -> Any:
-    return ctc_grad(g, log_probs, targets, input_lengths, target_lengths, blank=blank, zero_infinity=zero_infinity)
+    return ctc_grad(log_probs, targets, input_lengths, target_lengths, g, blank=blank, zero_infinity=zero_infinity)
 
 
 def _no_second(g: Any) -> Any:
@@ -27,10 +27,10 @@ ctc = primitive(
 )
 ctc_grad = primitive(
     "ctc_grad",
-    "h log_probs targets input_lengths target_lengths",
+    "log_probs targets input_lengths target_lengths h",
     kernel="ctc.ctc_grad",
-    rule=lambda h, log_probs, targets, input_lengths, target_lengths, blank, zero_infinity: (log_probs.shape, log_probs.dtype),
-    vjp=(_no_second, _no_second, None, None, None),
+    rule=lambda log_probs, targets, input_lengths, target_lengths, h, blank, zero_infinity: (log_probs.shape, log_probs.dtype),
+    vjp=(_no_second, None, None, None, _no_second),
     batch="looped",
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, FileFormatError, did_you_mean, explain
-from flambeau_text.tokenize.folder import read_json
+from flambeau.base.files import read_json
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 import flambeau
 from flambeau.base.errors import ArgumentError, explain
-from flambeau_text.models.cache import Cache, StaticCache
+from flambeau.pretrained.cache import Cache, StaticCache
 
 Array = np.ndarray[Any, Any]
 ROOM = 64  # static caches have room for a multiple of so many tokens

@@ -6,9 +6,6 @@ from flambeau.base.lazy import lazy_attributes as _lazy_attributes
 
 _FILES = {
     "auto": ("load_config", "load_model"),
-    "outputs": ("ModelOutput",),
-    "config": ("Config",),
-    "cache": ("Cache", "StaticCache"),
     "pretrained": ("PretrainedModel",),
     "gpt2": ("GPT2Config", "GPT2ForSequenceClassification", "GPT2LMHeadModel", "GPT2Model"),
     "llama": ("LlamaConfig", "LlamaForCausalLM", "LlamaForSequenceClassification", "LlamaModel"),
@@ -32,10 +29,14 @@ _FILES = {
     "marian": ("MarianConfig", "MarianMTModel", "MarianModel"),
     "transformer": ("TransformerConfig", "TransformerForConditionalGeneration", "TransformerModel"),
 }  # fmt: skip
+_SHARED = ("Cache", "Config", "ModelOutput", "StaticCache")
 
-__all__ = sorted(name for names in _FILES.values() for name in names)
+__all__ = sorted((*_SHARED, *(name for names in _FILES.values() for name in names)))
 
 __getattr__, __dir__ = _lazy_attributes(
     globals(),
-    attributes={name: f"{__name__}.{file}:{name}" for file, names in _FILES.items() for name in names},
+    attributes={
+        **{name: f"flambeau.pretrained:{name}" for name in _SHARED},
+        **{name: f"{__name__}.{file}:{name}" for file, names in _FILES.items() for name in names},
+    },
 )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from flambeau.base.errors import ArgumentError, FileFormatError, did_you_mean, explain
-from flambeau.base.registry import load_target
+from flambeau.base.files import read_json
+from flambeau.pretrained import Config, Families
 from flambeau_text.locate import locate
-from flambeau_text.models.config import Config
-from flambeau_text.tokenize.folder import read_json
 
 # model_type -> module, then the class for each task: the name's stem and what follows it.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -39,6 +37,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 # Names that other libraries' files have for classes of ours.
 _SAME = {"ForPreTraining": "ForMaskedLM", "WithLMHeadModel": "ForConditionalGeneration", "XLMRoberta": "Roberta"}
+model_class = Families("flambeau_text.models", FAMILIES, TASKS, _SAME).model_class
 
 
 def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **options: Any) -> Any:
@@ -67,33 +66,3 @@ def load_config(path_or_id: str | os.PathLike[str]) -> Config:
     found = read_json(folder / "config.json")
     made: Config = model_class(found, "base", str(folder)).config_class(**found)
     return made
-
-
-def model_class(found: dict[str, Any], task: str | None = None, source: str = "config.json") -> Any:
-    """The class for the content of a `config.json`."""
-    kind = found.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES:
-        hint = did_you_mean(str(kind), FAMILIES) or f"one of {', '.join(FAMILIES)}"
-        raise ArgumentError(explain(f"load_model {source}", expected="a model_type that is known", got=repr(kind), hint=hint))
-    module, stem = FAMILIES[kind]
-    if task is not None and task not in TASKS:
-        raise ArgumentError(explain("load_model", expected=f"a task of {', '.join(TASKS)}", got=repr(task)))
-    names = [stem + ending for ending in TASKS[task]] if task is not None else _architectures(found, stem, source)
-    package = load_target(f"flambeau_text.models.{module}:__dict__", f"models of {kind}")
-    for name in names:
-        if name in package:
-            return package[name]
-    known = [name for name in package if name.startswith(stem) and not name.endswith("Config")]
-    raise ArgumentError(explain(f"load_model {source}", expected=f"a class of {', '.join(known)}", got=str(names)))
-
-
-def _architectures(found: dict[str, Any], stem: str, source: str) -> list[str]:
-    names = found.get("architectures") or [f"{stem}Model"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise FileFormatError(explain(f"load_model {source}", expected="architectures, a list of names", got=repr(names)[:100]))
-    renamed = []
-    for name in names:
-        for old, new in _SAME.items():
-            name = name.replace(old, new)
-        renamed.append(name)
-    return renamed

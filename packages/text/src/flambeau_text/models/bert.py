@@ -6,9 +6,10 @@ from typing import Any
 
 import flambeau
 from flambeau import nn
-from flambeau_text.models.activations import activation
-from flambeau_text.models.attention import attend, merge_heads, padding_mask, split_heads
-from flambeau_text.models.config import Config
+from flambeau.pretrained.activations import activation
+from flambeau.pretrained.attention import attend, merge_heads, padding_mask, split_heads
+from flambeau.pretrained.config import Config
+from flambeau.pretrained.outputs import ModelOutput
 from flambeau_text.models.encoder_heads import (
     MaskedLMHead,
     QuestionAnsweringHead,
@@ -17,7 +18,6 @@ from flambeau_text.models.encoder_heads import (
     head_dropout,
 )
 from flambeau_text.models.gpt2 import check_length
-from flambeau_text.models.outputs import ModelOutput
 from flambeau_text.models.pretrained import PretrainedModel
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from flambeau import nn
-from flambeau_text.models.losses import classification_loss, span_loss, token_loss
-from flambeau_text.models.outputs import ModelOutput
+from flambeau.pretrained.losses import classification_loss, span_loss, token_loss
+from flambeau.pretrained.outputs import ModelOutput
 from flambeau_text.models.pretrained import PretrainedModel
 
 

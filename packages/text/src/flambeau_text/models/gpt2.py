@@ -7,13 +7,14 @@ from typing import Any
 import flambeau
 from flambeau import nn
 from flambeau.base.errors import ArgumentError, explain
-from flambeau_text.models.activations import activation
-from flambeau_text.models.attention import attend, decoder_mask, merge_heads, split_heads
-from flambeau_text.models.cache import Cache
-from flambeau_text.models.config import Config
-from flambeau_text.models.losses import causal_loss, classification_loss, last_tokens
-from flambeau_text.models.outputs import ModelOutput
-from flambeau_text.models.pretrained import PretrainedModel, scaled_residuals
+from flambeau.pretrained.activations import activation
+from flambeau.pretrained.attention import attend, decoder_mask, merge_heads, split_heads
+from flambeau.pretrained.cache import Cache
+from flambeau.pretrained.config import Config
+from flambeau.pretrained.losses import causal_loss, classification_loss, last_tokens
+from flambeau.pretrained.model import scaled_residuals
+from flambeau.pretrained.outputs import ModelOutput
+from flambeau_text.models.pretrained import PretrainedModel
 
 
 class GPT2Config(Config):

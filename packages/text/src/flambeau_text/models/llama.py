@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from flambeau import nn
-from flambeau_text.models.activations import activation
-from flambeau_text.models.attention import attend, decoder_mask, merge_heads, split_heads
-from flambeau_text.models.cache import Cache
-from flambeau_text.models.config import Config
-from flambeau_text.models.losses import causal_loss, classification_loss, last_tokens
-from flambeau_text.models.outputs import ModelOutput
+from flambeau.pretrained.activations import activation
+from flambeau.pretrained.attention import attend, decoder_mask, merge_heads, split_heads
+from flambeau.pretrained.cache import Cache
+from flambeau.pretrained.config import Config
+from flambeau.pretrained.losses import causal_loss, classification_loss, last_tokens
+from flambeau.pretrained.outputs import ModelOutput
 from flambeau_text.models.pretrained import PretrainedModel
 from flambeau_text.models.rotary import RotaryEmbedding, rotary_options, rotate
 

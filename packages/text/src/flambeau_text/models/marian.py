@@ -8,8 +8,8 @@ import numpy as np
 
 import flambeau
 from flambeau import nn
+from flambeau.pretrained.config import Config
 from flambeau_text.models.bart import BartConfig, BartForConditionalGeneration, BartModel, BartStack
-from flambeau_text.models.config import Config
 
 
 class MarianConfig(BartConfig):

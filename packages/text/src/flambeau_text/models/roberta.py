@@ -6,6 +6,7 @@ from typing import Any
 
 import flambeau
 from flambeau import nn
+from flambeau.pretrained.outputs import ModelOutput
 from flambeau_text.models.bert import BertConfig, BertModel, Embeddings
 from flambeau_text.models.encoder_heads import (
     MaskedLMHead,
@@ -14,7 +15,6 @@ from flambeau_text.models.encoder_heads import (
     TokenClassificationHead,
     head_dropout,
 )
-from flambeau_text.models.outputs import ModelOutput
 
 
 class RobertaConfig(BertConfig):

@@ -10,7 +10,7 @@ import numpy as np
 import flambeau
 from flambeau import nn
 from flambeau.base.errors import ArgumentError, explain
-from flambeau_text.models.config import is_number
+from flambeau.pretrained.config import is_number
 
 _NEEDED: dict[str, tuple[str, ...]] = {
     "default": (),

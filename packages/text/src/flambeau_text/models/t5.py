@@ -7,14 +7,14 @@ from typing import Any
 
 import flambeau
 from flambeau import nn
-from flambeau_text.models.activations import activation
-from flambeau_text.models.attention import attend, causal_mask, decoder_mask, merge_heads, padding_mask, split_heads
-from flambeau_text.models.cache import Cache
-from flambeau_text.models.config import Config
-from flambeau_text.models.losses import token_loss
-from flambeau_text.models.outputs import ModelOutput
+from flambeau.pretrained.activations import activation
+from flambeau.pretrained.attention import attend, causal_mask, decoder_mask, merge_heads, padding_mask, split_heads
+from flambeau.pretrained.cache import Cache
+from flambeau.pretrained.config import Config
+from flambeau.pretrained.losses import token_loss
+from flambeau.pretrained.outputs import ModelOutput
+from flambeau.pretrained.seq2seq import seq2seq_output, shift_right
 from flambeau_text.models.pretrained import PretrainedModel
-from flambeau_text.models.seq2seq import seq2seq_output, shift_right
 
 
 class T5Config(Config):

@@ -1,28 +1,10 @@
-"""The 256 characters that stand for bytes in byte-level BPE (Radford et al. 2019): printable ones for themselves, others moved up."""
+"""How byte-level BPE splits texts, and its characters for bytes, which are those of `flambeau.pretrained.byte_level`."""
 
 from __future__ import annotations
 
-_PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
-
-BYTE_TO_CHAR: dict[int, str] = {byte: chr(byte) for byte in _PRINTABLE}
-BYTE_TO_CHAR |= {byte: chr(256 + i) for i, byte in enumerate(b for b in range(256) if b not in _PRINTABLE)}
-CHAR_TO_BYTE: dict[str, int] = {char: byte for byte, char in BYTE_TO_CHAR.items()}
+from flambeau.pretrained.byte_level import BYTE_TO_CHAR, CHAR_TO_BYTE, to_chars, to_text
 
 # Contractions, words, numbers and the rest, each with the space in front of it.
 SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-
-def to_chars(text: str) -> str:
-    """The text's UTF-8 bytes, each as its character.
-
-    >>> to_chars(" né")
-    'ĠnÃ©'
-    """
-    return "".join(BYTE_TO_CHAR[byte] for byte in text.encode())
-
-
-def to_text(chars: str) -> str:
-    """The reverse; bytes that are no UTF-8 become U+FFFD, and characters that stand for no byte are themselves."""
-    if all(char in CHAR_TO_BYTE for char in chars):
-        return bytes(CHAR_TO_BYTE[char] for char in chars).decode("utf-8", "replace")
-    return chars
+__all__ = ["BYTE_TO_CHAR", "CHAR_TO_BYTE", "SPLIT", "to_chars", "to_text"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from flambeau_text.tokenize.byte_level import CHAR_TO_BYTE
+from flambeau.pretrained.byte_level import to_bytes
 from flambeau_text.tokenize.components import builder, field
 from flambeau_text.tokenize.patterns import pattern_of
 
@@ -15,14 +15,7 @@ Spec = dict[str, Any]
 
 
 def _byte_level(spec: Spec) -> Decoder:
-    def decode(tokens: list[str]) -> list[str]:
-        data = bytearray()
-        for token in tokens:
-            known = all(char in CHAR_TO_BYTE for char in token)
-            data += bytes(CHAR_TO_BYTE[char] for char in token) if known else token.encode()
-        return [data.decode("utf-8", "replace")]
-
-    return decode
+    return lambda tokens: [b"".join(map(to_bytes, tokens)).decode("utf-8", "replace")]
 
 
 def _cleaned(text: str) -> str:

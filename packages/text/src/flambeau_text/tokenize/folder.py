@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
-from flambeau.base.files import atomic_write
+from flambeau.base.files import atomic_write, read_json
 from flambeau_text.locate import locate
 from flambeau_text.tokenize.sentencepiece import sentencepiece_tokenizer
 from flambeau_text.tokenize.tokenizer import Tokenizer
@@ -63,21 +63,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> None
     tokenizer.save(base / "tokenizer.json")
     with atomic_write(base / "tokenizer_config.json") as file:
         file.write(json.dumps({**tokenizer.config, **tokenizer.special}, ensure_ascii=False, indent=2).encode() + b"\n")
-
-
-def read_json(path: Path, default: Any = None) -> dict[str, Any]:
-    """The JSON object in a file, or `default` where there is no file. Raises FileFormatError when it is something else."""
-    if default is not None and not path.is_file():
-        return dict(default)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArgumentError(explain(f"read {path.name}", expected=f"a file in {path.parent}", got="none")) from None
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(explain(f"read {path}", expected="JSON", got=str(error)[:200])) from None
-    if not isinstance(found, dict):
-        raise FileFormatError(explain(f"read {path}", expected="a JSON object", got=type(found).__name__))
-    return found
 
 
 def _roles(config: dict[str, Any]) -> dict[str, str]:

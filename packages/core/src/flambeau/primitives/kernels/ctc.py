@@ -101,11 +101,10 @@ def ctc(xp: Any, log_probs: Array, targets: Array, input_lengths: Array, target_
 
 
 def ctc_grad(
-    xp: Any, g: Array, log_probs: Array, targets: Array, input_lengths: Array, target_lengths: Array, *, blank: int, zero_infinity: bool
+    xp: Any, log_probs: Array, targets: Array, input_lengths: Array, target_lengths: Array, g: Array, *, blank: int, zero_infinity: bool
 ) -> Array:
     """PyTorch's gradient (T, N, C): g times the probabilities minus the expected counts of the labels. Its sum over the classes is 0, so
-    it is
-    the gradient for the scores in front of a log-softmax as well as for its outputs. NaN for a loss that is infinite, or 0
+    it is the gradient for the scores in front of a log-softmax as well as for its outputs. NaN for a loss that is infinite, or 0
     (`zero_infinity`)."""
     if len(log_probs) == 0:
         return xp.zeros(log_probs.shape, log_probs.dtype)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flambeau.base.errors import ArgumentError, explain
-from flambeau.base.files import atomic_write
-from flambeau_text.tokenize.folder import read_json
+from flambeau.base.files import atomic_write, read_json
 
 _COMMON: dict[str, Any] = {
     "architectures": None, "is_encoder_decoder": False, "tie_word_embeddings": True, "use_cache": True, "output_attentions": False,
@@ -30,6 +29,7 @@ class Config:
         aliases: other names of options: {"hidden_size": "n_embd"}.
         divisible: (size, count) pairs of names; each size must be a multiple of its count.
         may_be_none: numbers that may be None although their default is not.
+        may_be_zero: whole numbers that may be 0; others are at least 1.
     """
 
     model_type: ClassVar[str] = ""
@@ -37,6 +37,7 @@ class Config:
     aliases: ClassVar[dict[str, str]] = {}
     divisible: ClassVar[tuple[tuple[str, str], ...]] = ()
     may_be_none: ClassVar[tuple[str, ...]] = ()
+    may_be_zero: ClassVar[tuple[str, ...]] = ("type_vocab_size",)
 
     def __init__(self, **options: Any) -> None:
         options = {self.aliases.get(name, name): value for name, value in options.items() if name != "model_type"}
@@ -46,7 +47,7 @@ class Config:
         for name, value in {**_COMMON, **self.defaults, **options}.items():
             if hasattr(type(self), name):
                 raise ArgumentError(explain(type(self).__name__, expected="names of options", got=f"{name!r}, which the class has itself"))
-            setattr(self, name, value)
+            setattr(self, name, list(value) if isinstance(value, tuple) else value)  # JSON has lists only
         try:
             self.id2label: dict[int, str] = {int(i): str(name) for i, name in names.items()}
         except (AttributeError, TypeError, ValueError):
@@ -70,7 +71,7 @@ class Config:
         for name, default in {"initializer_range": 0.02, **self.defaults}.items():
             value = getattr(self, name)
             whole = type(default) is int and not name.endswith("_id") and not (value is None and name in self.may_be_none)
-            if whole and (not isinstance(value, int) or isinstance(value, bool) or value < (0 if name == "type_vocab_size" else 1)):
+            if whole and (not isinstance(value, int) or isinstance(value, bool) or value < (name not in self.may_be_zero)):
                 raise ArgumentError(explain(f"{type(self).__name__}.{name}", expected="a positive int", got=repr(value)))
             if type(default) is float and not is_number(value):
                 raise ArgumentError(explain(f"{type(self).__name__}.{name}", expected="a number", got=repr(value)[:80]))

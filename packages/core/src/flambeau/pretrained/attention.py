@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import flambeau
+from flambeau.base.dtypes import bool_, finfo
 from flambeau.nn import functional as F
-from flambeau_text.models.cache import Cache
+from flambeau.pretrained.cache import Cache
+from flambeau.tensor.creation import arange
 
 
 def split_heads(x: Any, size: int) -> Any:
@@ -42,16 +43,16 @@ def attend(
     if isinstance(mask, str):
         mask = causal_mask(query.shape[-2], key.shape[-2], query.device)
     if mask is not None:
-        low = flambeau.finfo(scores.dtype).min
-        scores = scores.masked_fill(~mask, low) if mask.dtype is flambeau.bool else scores + mask
+        low = finfo(scores.dtype).min
+        scores = scores.masked_fill(~mask, low) if mask.dtype is bool_ else scores + mask
     shares = F.dropout(scores.softmax(-1), dropout) if dropout else scores.softmax(-1)
     return shares @ value, shares
 
 
 def causal_mask(length: int, width: int, device: Any) -> Any:
     """(L, S) bools: the last `length` of `width` positions see those before them and themselves."""
-    queries = flambeau.arange(width - length, width, device=device)
-    return flambeau.arange(width, device=device) <= queries[:, None]
+    queries = arange(width - length, width, device=device)
+    return arange(width, device=device) <= queries[:, None]
 
 
 def padding_mask(attention_mask: Any) -> Any:
@@ -74,8 +75,8 @@ def decoder_mask(length: int, cache: Cache | None, attention_mask: Any, device: 
     narrow = window is not None and width > window
     if attention_mask is None and not static and not narrow:
         return None if length == 1 else "causal" if width == length else causal_mask(length, width, device)
-    queries = flambeau.arange(length, device=device) if cache is None else cache.positions(length, device)
-    keys = flambeau.arange(width, device=device)
+    queries = arange(length, device=device) if cache is None else cache.positions(length, device)
+    keys = arange(width, device=device)
     mask = keys <= queries[:, None]
     if narrow:
         mask = mask & (keys > queries[:, None] - window)

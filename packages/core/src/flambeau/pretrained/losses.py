@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.nn import functional as F
+from flambeau.tensor.creation import arange
 
 
 def causal_loss(logits: Any, labels: Any) -> Any:
@@ -42,10 +43,8 @@ def span_loss(starts: Any, ends: Any, start_positions: Any, end_positions: Any) 
 
 def last_tokens(input_ids: Any, hidden: Any, pad_token_id: int | None) -> Any:
     """The states of each text's last token that is no padding: (N, L, E) -> (N, E)."""
-    import flambeau
-
-    rows = flambeau.arange(hidden.shape[0], device=hidden.device)
+    rows = arange(hidden.shape[0], device=hidden.device)
     if pad_token_id is None or input_ids is None:
         return hidden[:, -1]
-    places = flambeau.arange(hidden.shape[1], device=hidden.device)
+    places = arange(hidden.shape[1], device=hidden.device)
     return hidden[rows, (places * (input_ids != pad_token_id).long()).argmax(-1)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau
+from flambeau.base.dtypes import int64
 from flambeau.base.errors import ArgumentError, explain
+from flambeau.ops.joining import cat
+from flambeau.tensor.creation import arange, zeros
 
 
 class Cache:
@@ -39,14 +41,14 @@ class Cache:
             self.keys.append(key)
             self.values.append(value)
         else:
-            self.keys[layer] = flambeau.cat([self.keys[layer], key], dim=-2)
-            self.values[layer] = flambeau.cat([self.values[layer], value], dim=-2)
+            self.keys[layer] = cat([self.keys[layer], key], dim=-2)
+            self.values[layer] = cat([self.values[layer], value], dim=-2)
         return self[layer]
 
     def positions(self, length: int, device: Any) -> Any:
         """The positions of the next `length` tokens."""
         start = self.get_seq_length()
-        return flambeau.arange(start, start + length, device=device)
+        return arange(start, start + length, device=device)
 
     def width(self, length: int) -> int:
         """How many keys attention sees once `length` more tokens are read."""
@@ -75,9 +77,9 @@ class StaticCache(Cache):
         super().__init__()
         self.max_length = max_length
         self.read = 0
-        self.keys = [flambeau.zeros(batch, heads, max_length, size, **where) for _ in range(layers)]
-        self.values = [flambeau.zeros(batch, heads, max_length, size, **where) for _ in range(layers)]
-        self.position = flambeau.zeros(1, dtype=flambeau.int64, device=where.get("device"))
+        self.keys = [zeros(batch, heads, max_length, size, **where) for _ in range(layers)]
+        self.values = [zeros(batch, heads, max_length, size, **where) for _ in range(layers)]
+        self.position = zeros(1, dtype=int64, device=where.get("device"))
 
     def get_seq_length(self) -> int:
         return self.read
@@ -96,7 +98,7 @@ class StaticCache(Cache):
         return self[layer]
 
     def positions(self, length: int, device: Any) -> Any:
-        return self.position + flambeau.arange(length, device=device)
+        return self.position + arange(length, device=device)
 
     def width(self, length: int) -> int:
         return self.max_length

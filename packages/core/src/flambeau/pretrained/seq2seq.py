@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau
 from flambeau.base.errors import ArgumentError, explain
-from flambeau_text.models.outputs import ModelOutput
+from flambeau.ops.joining import cat
+from flambeau.pretrained.outputs import ModelOutput
+from flambeau.tensor.creation import full
 
 
 def shift_right(labels: Any, config: Any) -> Any:
@@ -15,8 +16,8 @@ def shift_right(labels: Any, config: Any) -> Any:
     if start is None or pad is None:
         got = f"{start} and {pad}"
         raise ArgumentError(explain("labels", expected="decoder_start_token_id and pad_token_id in the configuration", got=got))
-    first = flambeau.full((labels.shape[0], 1), start, dtype=labels.dtype, device=labels.device)
-    shifted = flambeau.cat([first, labels[:, :-1]], 1)
+    first = full((labels.shape[0], 1), start, dtype=labels.dtype, device=labels.device)
+    shifted = cat([first, labels[:, :-1]], 1)
     return shifted.masked_fill(shifted == -100, pad)
 
 
