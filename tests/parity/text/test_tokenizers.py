@@ -33,7 +33,7 @@ LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^
 
 
 def fuzz(rng: random.Random) -> str:
-    """A sample, a piece of two, or a jumble of their characters. (No characters that are new in a version of Unicode.)"""
+    """A sample, a piece of two, or a jumble of their characters, or of any characters."""
     kind = rng.random()
     if kind < 0.3:
         return rng.choice(SAMPLES)
@@ -43,6 +43,8 @@ def fuzz(rng: random.Random) -> str:
         return text[start:stop]
     if kind < 0.9:
         return "".join(rng.choice(POOL) for _ in range(rng.randrange(20)))
+    if kind > 0.95:
+        return "".join(chr(rng.choice((rng.randrange(0xD800), rng.randrange(0xE000, 0x1FFFF)))) for _ in range(rng.randrange(12)))
     letters = [*range(0x20, 0x240), *range(0x391, 0x3FF), *range(0x410, 0x450), *range(0x4E00, 0x9000), *range(0x1F600, 0x1F640)]
     return "".join(chr(rng.choice(letters)) for _ in range(rng.randrange(10)))
 

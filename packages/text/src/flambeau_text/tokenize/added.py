@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flambeau_text.tokenize.aligned import Aligned
+from flambeau_text.tokenize.characters import is_a
 from flambeau_text.tokenize.components import field
-from flambeau_text.tokenize.patterns import is_space, word_set
+from flambeau_text.tokenize.patterns import is_space
 
 Piece = tuple[Aligned, "AddedToken | None"]
 
@@ -77,7 +78,7 @@ class Finder:
 
 
 def _is_word(char: str) -> bool:
-    return bool(char) and (char.isalnum() or char == "_" or (char > "\x7f" and re.match(f"[{word_set()}]", char) is not None))
+    return bool(char) and is_a("word", char)
 
 
 class AddedTokens:

@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau_text.tokenize.aligned import Aligned
 from flambeau_text.tokenize.byte_level import BYTE_TO_CHAR
+from flambeau_text.tokenize.characters import composed, decomposed, is_a, lower, order
 from flambeau_text.tokenize.components import builder, field
 from flambeau_text.tokenize.patterns import find, is_space, pattern_of
 from flambeau_text.tokenize.precompiled import precompiled
@@ -17,29 +18,29 @@ Spec = dict[str, Any]
 
 
 def _unicode_form(form: Any) -> Callable[[Spec], Normalizer]:
-    compatible, composed = "K" in form, form.endswith("C")
+    compatible, compose = "K" in form, form.endswith("C")
 
     def normalize(text: Aligned) -> None:
-        if not unicodedata.is_normalized(form, text.text):
+        if not unicodedata.is_normalized(form, text.text):  # by Python's table, which changes no less than ours
             changes = _decomposed(text.text, compatible)
-            text.transform(_recomposed(changes) if composed else changes)
+            text.transform(_recomposed(changes) if compose else changes)
 
     return lambda spec: normalize
 
 
 def _decomposed(text: str, compatible: bool) -> Iterator[tuple[str, int]]:
     """Decomposed characters in canonical order, with their changes."""
-    form: Any = "NFKD" if compatible else "NFD"
+    form = "NFKD" if compatible else "NFD"
     pending: list[tuple[str, int]] = []
     for char in text:
-        for i, part in enumerate(unicodedata.normalize(form, char)):
-            if not unicodedata.combining(part):
-                yield from sorted(pending, key=lambda entry: unicodedata.combining(entry[0]))
+        for i, part in enumerate(decomposed(char, form)):
+            if not order(part):
+                yield from sorted(pending, key=lambda entry: order(entry[0]))
                 pending = []
                 yield part, int(i > 0)
             else:
                 pending.append((part, int(i > 0)))
-    yield from sorted(pending, key=lambda entry: unicodedata.combining(entry[0]))
+    yield from sorted(pending, key=lambda entry: order(entry[0]))
 
 
 def _recomposed(changes: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
@@ -48,7 +49,7 @@ def _recomposed(changes: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]
     marks: list[tuple[str, int]] = []
     last = 0
     for char, change in changes:
-        rank = unicodedata.combining(char)
+        rank = order(char)
         if starter is None:
             if rank:
                 yield char, change
@@ -56,8 +57,8 @@ def _recomposed(changes: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]
                 starter = (char, change)
             continue
         blocked = bool(marks) and last >= rank
-        both = unicodedata.normalize("NFC", starter[0] + char)
-        if not blocked and len(both) == 1:
+        both = None if blocked else composed(starter[0], char)
+        if both is not None:
             starter = (both, starter[1] + change - 1)
         elif rank:
             marks.append((char, change))
@@ -72,7 +73,7 @@ def _recomposed(changes: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]
 
 
 def _lowercase(spec: Spec) -> Normalizer:
-    return lambda text: text.map_each(str.lower)
+    return lambda text: text.map_each(lower)
 
 
 def _strip(spec: Spec) -> Normalizer:
@@ -91,11 +92,11 @@ def _strip(spec: Spec) -> Normalizer:
 
 
 def _without_marks(text: Aligned) -> None:
-    text.map_each(lambda char: "" if unicodedata.category(char) == "Mn" else char)
+    text.map_each(lambda char: "" if is_a("nonspacing", char) else char)
 
 
 def _strip_accents(spec: Spec) -> Normalizer:
-    return lambda text: text.map_each(lambda char: "" if unicodedata.category(char).startswith("M") else char)
+    return lambda text: text.map_each(lambda char: "" if is_a("mark", char) else char)
 
 
 def _replace(spec: Spec) -> Normalizer:
@@ -133,8 +134,8 @@ _CHINESE = (
 def _bert(spec: Spec) -> Normalizer:
     """Devlin et al. 2018: control characters out, spaces around Chinese characters, then accents off and lower case."""
     clean, chinese = field(spec, "clean_text", bool, True), field(spec, "handle_chinese_chars", bool, True)
-    lower = field(spec, "lowercase", bool, True)
-    accents = lower if spec.get("strip_accents") is None else field(spec, "strip_accents", bool)
+    small = field(spec, "lowercase", bool, True)
+    accents = small if spec.get("strip_accents") is None else field(spec, "strip_accents", bool)
     decompose: Normalizer = _unicode_form("NFD")({})
 
     def normalize(text: Aligned) -> None:
@@ -145,8 +146,8 @@ def _bert(spec: Spec) -> Normalizer:
         if accents:
             decompose(text)
             _without_marks(text)
-        if lower:
-            text.map_each(str.lower)
+        if small:
+            text.map_each(lower)
 
     return normalize
 
@@ -154,7 +155,7 @@ def _bert(spec: Spec) -> Normalizer:
 def _clean(char: str) -> str:
     if char in "\t\n\r":
         return " "
-    if char in "\x00\ufffd" or unicodedata.category(char) in ("Cc", "Cf", "Co"):
+    if is_a("dropped", char):
         return ""
     return " " if is_space(char) else char
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 from functools import lru_cache
 from typing import Any
 
 from flambeau.base.errors import FileFormatError, explain
 from flambeau_text.tokenize.aligned import Found
+from flambeau_text.tokenize.characters import ranges
 
 # Unicode's White_Space; Python's \s has U+001C..U+001F too.
 SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -18,29 +18,29 @@ _SPACE_SET = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 @lru_cache(maxsize=64)
 def category_set(category: str) -> str:
-    r"""The inside of a character class with all characters of a general category, such as "L" or "Lu".
+    r"""The inside of a character class with all characters of a general category, such as "L" or "Lu", or of a set of `characters`.
 
     >>> bool(re.fullmatch(f"[{category_set('Nd')}]", "٣"))
     True
     """
-    ranges, start = [], -1
-    for code in range(sys.maxunicode + 2):
-        inside = code <= sys.maxunicode and unicodedata.category(chr(code)).startswith(category)
-        if inside and start < 0:
-            start = code
-        elif not inside and start >= 0:
-            ranges.append(f"\\U{start:08x}-\\U{code - 1:08x}")
-            start = -1
-    if not ranges:
+    found = ranges(category)
+    if not found:
         raise FileFormatError(explain("pattern", expected="a general category of Unicode", got=f"\\p{{{category}}}"))
-    return "".join(ranges)
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in found)
 
 
 @lru_cache(maxsize=1)
-def word_set() -> str:
-    """The inside of a class with what Unicode calls word characters: Python's `\\w` lacks marks and circled letters."""
+def _word_set() -> str:
+    """The inside of a class with what Oniguruma's `\\w` is: letters, marks, most numbers, connectors."""
     named = "".join(category_set(category) for category in ("L", "M", "Nd", "Nl", "Pc"))
-    return named + "\\u200c\\u200d\\u24b6-\\u24e9\\U0001f130-\\U0001f149\\U0001f150-\\U0001f169\\U0001f170-\\U0001f189"
+    circled = "\\u24b6-\\u24e9\\U0001f130-\\U0001f149\\U0001f150-\\U0001f169\\U0001f170-\\U0001f189"
+    return f"{named}{circled}\\xb2\\xb3\\xb9\\xbc-\\xbe"
+
+
+@lru_cache(maxsize=1)
+def words() -> re.Pattern[str]:
+    r"""`\w+|[^\w\s]+` as the pre-tokenizer Whitespace has it, by a library with other words than Oniguruma."""
+    return re.compile(f"[{category_set('word')}]+|[^{category_set('word')}{_SPACE_SET}]+")
 
 
 def translate(pattern: str) -> str:
@@ -85,7 +85,7 @@ def _escape(pattern: str, i: int, inside: bool) -> tuple[str, int]:
     if code in ("d", "D"):
         return _class(category_set("Nd"), code == "D", inside), i + 2
     if code in ("w", "W"):
-        return _class(word_set(), code == "W", inside), i + 2
+        return _class(_word_set(), code == "W", inside), i + 2
     return pattern[i : i + 2], i + 2
 
 

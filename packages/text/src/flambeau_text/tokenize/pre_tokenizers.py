@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
+from re import Pattern
 from typing import Any
 
 from flambeau.base.errors import FileFormatError, explain
 from flambeau_text.tokenize.aligned import Aligned
 from flambeau_text.tokenize.byte_level import BYTE_TO_CHAR, SPLIT
+from flambeau_text.tokenize.characters import is_a
 from flambeau_text.tokenize.components import builder, field
-from flambeau_text.tokenize.patterns import compiled, find, find_each, is_space, pattern_of
+from flambeau_text.tokenize.patterns import compiled, find, find_each, is_space, pattern_of, words
 
 PreTokenizer = Callable[[Aligned], list[Aligned]]
 Spec = dict[str, Any]
 
-_ASCII_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-
 
 def is_punctuation(char: str) -> bool:
     """ASCII's punctuation with its symbols, and Unicode's category P."""
-    return char in _ASCII_PUNCTUATION or unicodedata.category(char).startswith("P")
+    return is_a("punctuation", char)
 
 
 def _each(test: Callable[[str], bool], behavior: str) -> PreTokenizer:
     return lambda text: text.split(find_each(test, text.text), behavior)
 
 
-def _matching(pattern: str, behavior: str, invert: bool = False) -> PreTokenizer:
-    def cut(text: Aligned) -> list[Aligned]:
-        return text.split(find(compiled(pattern), text.text, invert), behavior)
-
-    return cut
+def _matching(pattern: Pattern[str], behavior: str, invert: bool = False) -> PreTokenizer:
+    return lambda text: text.split(find(pattern, text.text, invert), behavior)
 
 
 def _bert(spec: Spec) -> PreTokenizer:
@@ -41,7 +37,7 @@ def _bert(spec: Spec) -> PreTokenizer:
 def _byte_level(spec: Spec) -> PreTokenizer:
     """Radford et al. 2019: words with the space before them, then the bytes of each as characters."""
     space = field(spec, "add_prefix_space", bool, True)
-    cut = _matching(SPLIT, "Isolated") if field(spec, "use_regex", bool, True) else None
+    cut = _matching(compiled(SPLIT), "Isolated") if field(spec, "use_regex", bool, True) else None
 
     def split(text: Aligned) -> list[Aligned]:
         if space and not text.text.startswith(" "):
@@ -73,9 +69,7 @@ def _metaspace(spec: Spec) -> PreTokenizer:
 
 
 def _split(spec: Spec) -> PreTokenizer:
-    pattern, behavior = pattern_of(spec.get("pattern")), field(spec, "behavior", str)
-    invert = field(spec, "invert", bool, False)
-    return lambda text: text.split(find(pattern, text.text, invert), behavior)
+    return _matching(pattern_of(spec.get("pattern")), field(spec, "behavior", str), field(spec, "invert", bool, False))
 
 
 def _punctuation(spec: Spec) -> PreTokenizer:
@@ -84,7 +78,7 @@ def _punctuation(spec: Spec) -> PreTokenizer:
 
 def _digits(spec: Spec) -> PreTokenizer:
     alone = field(spec, "individual_digits", bool, False)
-    return _each(lambda char: unicodedata.category(char).startswith("N"), "Isolated" if alone else "Contiguous")
+    return _each(lambda char: is_a("number", char), "Isolated" if alone else "Contiguous")
 
 
 def _delimiter(spec: Spec) -> PreTokenizer:
@@ -113,7 +107,7 @@ _TYPES: dict[str, Callable[[Spec], PreTokenizer]] = {
     "BertPreTokenizer": _bert,
     "ByteLevel": _byte_level,
     "Metaspace": _metaspace,
-    "Whitespace": lambda spec: _matching(r"\w+|[^\w\s]+", "Removed", invert=True),
+    "Whitespace": lambda spec: _matching(words(), "Removed", invert=True),
     "WhitespaceSplit": lambda spec: _each(is_space, "Removed"),
     "Split": _split,
     "Punctuation": _punctuation,

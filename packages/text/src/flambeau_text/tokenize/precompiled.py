@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from flambeau.base.errors import FileFormatError, explain
 from flambeau_text.tokenize.aligned import Aligned
+from flambeau_text.tokenize.characters import general, is_a
 from flambeau_text.tokenize.components import field
 
 
@@ -102,10 +102,8 @@ def _clusters(text: str) -> Iterator[str]:
 def _joined(before: str, char: str) -> bool:
     if before == "\r" and char == "\n":
         return True
-    if char < "\u0300" or (_control(before) and before not in "\u200c\u200d"):
-        return False
-    return unicodedata.category(char) in ("Mn", "Me", "Mc") or char in "\u200c\u200d\uff9e\uff9f" or "\U0001f3fb" <= char <= "\U0001f3ff"
+    return is_a("joining", char) and (not _control(before) or before in "\u200c\u200d")
 
 
 def _control(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")
+    return general(char) in ("Cc", "Cf", "Zl", "Zp")
