@@ -82,8 +82,8 @@ def test_what_pytorch_does_not_have_is_hidden(torch):
 
 
 def test_a_name_that_is_missing_says_what_to_do(torch):
-    with pytest.raises(AttributeError, match=r"torch.sparse_coo_tensor: expected a name that Flambeau has.*compat check|Did you mean"):
-        torch.sparse_coo_tensor  # noqa: B018
+    with pytest.raises(AttributeError, match=r"torch.quantize_per_tensor: expected a name that Flambeau has.*compat check|Did you mean"):
+        torch.quantize_per_tensor  # noqa: B018
     with pytest.raises(AttributeError, match=r"torch.nn.functional.relv: .*Did you mean 'relu"):
         torch.nn.functional.relv  # noqa: B018
 

@@ -159,7 +159,7 @@ import torch, torch.nn as nn
 from torch import sparse_foo, optim as o
 import torch.utils.bottleneck
 from torch.nn import *
-x = torch.relu(torch.sparse_coo_tensor(1))
+x = torch.relu(torch.quantize_per_tensor(1))
 y = nn.functional.relu(x).whatever
 z = torch.nn.functional.bogus(1)
 F = torch.nn.functional
@@ -178,7 +178,7 @@ def test_missing_names_with_their_lines():
     assert found == [
         (3, "torch.sparse_foo"),
         (4, "torch.utils.bottleneck"),
-        (6, "torch.sparse_coo_tensor"),
+        (6, "torch.quantize_per_tensor"),
         (8, "torch.nn.functional.bogus"),
         (10, "torch.nn.functional.bogus2"),
         (11, "torch.Tensor.frobnicate"),
