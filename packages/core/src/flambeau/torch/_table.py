@@ -43,6 +43,7 @@ BASES: dict[str, str] = {
     "nn.utils.convert_parameters": "flambeau.nn.utils",
     "nn.utils.parametrizations": "flambeau.nn.utils.parametrizations",
     "nn.utils.parametrize": "flambeau.nn.utils.parametrize",
+    "nn.utils.prune": "flambeau.nn.utils.prune",
     "nn.utils.rnn": "flambeau.nn.utils.rnn",
     "nn.utils.spectral_norm": "flambeau.nn.utils",
     "nn.utils.stateless": "flambeau.nn.utils.stateless",
