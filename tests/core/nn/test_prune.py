@@ -1,6 +1,5 @@
 """Pruning of parameters."""
 
-
 import numpy as np
 import pytest
 

@@ -236,7 +236,8 @@ def test_torchvision_is_flambeau_vision(tmp_path):
         import flambeau_vision
         import flambeau_vision.functional
 
-        assert torchvision.models.resnet18 is resnet18 is flambeau_vision.models.resnet18 and models is torchvision.models
+        assert torchvision.models.vgg.VGG is flambeau_vision.models.VGG and models is torchvision.models
+        assert resnet18 is flambeau_vision.models.resnet18
         assert TF.resize is flambeau_vision.functional.resize and ops.nms is flambeau_vision.ops.nms
         change = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
         picture = change(np.full((2, 3, 1), 255, np.uint8))

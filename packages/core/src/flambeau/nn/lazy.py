@@ -41,7 +41,8 @@ class _Shapeless:
         """Give it a shape; the values are still to be set."""
         made = empty(tuple(shape), device=self.device if device is None else device, dtype=dtype or self.dtype)
         moves(self, made._a)
-        self._a, self._st = made._a, storage_of(made)
+        for name, value in (("_a", made._a), ("_st", storage_of(made))):
+            setattr(self, name, value)
         self.__class__ = self.becomes
 
     def __repr__(self) -> str:

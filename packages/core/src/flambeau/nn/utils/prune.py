@@ -18,7 +18,6 @@ from typing import Any
 from flambeau.autograd.modes import no_grad
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, explain
 from flambeau.base.shapes import axis_of
-
 from flambeau.ops import joining, random, reduction, sorting
 from flambeau.tensor.creation import ones, ones_like
 from flambeau.tensor.tensor import Tensor
