@@ -14,6 +14,8 @@ import time
 import traceback
 from pathlib import Path
 
+import torch
+
 LOSS = re.compile(r"loss: (-?(?:[\d.]+(?:e[-+]?\d+)?|nan|inf))")
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -23,6 +25,7 @@ def run(command):
     name, *arguments = command.split()
     output, error = io.StringIO(), ""
     sys.argv = [name, *arguments]
+    torch.set_default_dtype(torch.float32)
     start = time.perf_counter()
     try:
         with contextlib.redirect_stdout(output):
@@ -35,8 +38,6 @@ def run(command):
 
 def warm():
     """What is imported at the first training step is not the first program's to pay for."""
-    import torch
-
     torch.set_num_threads(1)
     net = torch.nn.Linear(1, 1)
     optimizer = torch.optim.Adam(net.parameters())

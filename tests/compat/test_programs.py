@@ -29,8 +29,8 @@ def ours():
 def test_the_losses_are_those_of_pytorch(case, ours):
     found, expected = ours[case.command], GOLDEN[case.command]
     assert not found["error"], found["error"]
-    assert len(found["losses"]) == len(expected) >= 20
-    assert found["losses"][: case.losses] == pytest.approx(expected[: case.losses], rel=TOLERANCE, abs=TOLERANCE)
+    assert len(found["losses"]) == len(expected) >= 50
+    assert found["losses"] == pytest.approx(expected, rel=TOLERANCE, abs=TOLERANCE)
 
 
 def test_every_program_is_a_case():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import pickle
 import struct
+import tarfile
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import flambeau as fb
-from flambeau.base.errors import ArgumentError, FileFormatError
+from flambeau.base.errors import ArgumentError, DownloadError, FileFormatError
 from flambeau.testing import DatasetCase, check
 from flambeau_vision import datasets
 from flambeau_vision.datasets import coco, mnist
@@ -78,6 +80,56 @@ def test_mnist_and_its_family(tmp_path):
     write_mnist(tmp_path / "few", target=LABELS[:4])
     with pytest.raises(FileFormatError, match=r"images \(n, H, W\) of bytes and n labels"):
         datasets.MNIST(tmp_path / "few")
+
+
+def local(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path / "home"))
+    served = tmp_path / "served"
+    served.mkdir()
+    return served
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_mnist_is_fetched_when_one_asks_for_it(tmp_path, monkeypatch):
+    served = local(monkeypatch, tmp_path)
+    for stem, content in (("t10k-images-idx3-ubyte", PIXELS), ("t10k-labels-idx1-ubyte", LABELS)):
+        (served / f"{stem}.gz").write_bytes(gzip.compress(idx(content)))
+    rows = tuple((path.name, md5(path)) for path in sorted(served.iterdir()))
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", rows)
+    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", (served.as_uri() + "/nowhere/", served.as_uri() + "/"))
+    root = tmp_path / "data"
+    data = datasets.FashionMNIST(root, train=False, download=True)
+    assert data.targets.tolist() == LABELS.tolist() and {p.name for p in (root / "FashionMNIST" / "raw").iterdir()} == {r[0] for r in rows}
+    for path in served.iterdir():
+        path.unlink()
+    assert len(datasets.FashionMNIST(root, train=False, download=True)) == 5
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", tuple((name, "0" * 32) for name, _ in rows))
+    with pytest.raises(DownloadError, match=r"to fetch t10k-images-idx3-ubyte.gz[^$]*other[^$]*raw"):
+        datasets.FashionMNIST(tmp_path / "other", train=False, download=True)
+    with pytest.raises(ArgumentError, match="put the files from"):
+        datasets.EMNIST(root, "letters", download=True)
+
+
+def test_cifar_is_fetched_when_one_asks_for_it(tmp_path, monkeypatch):
+    served = local(monkeypatch, tmp_path)
+    write_cifar(tmp_path / "made", python=True)
+    with tarfile.open(served / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "made" / "cifar-10-batches-py", "cifar-10-batches-py")
+        archive.add(tmp_path / "made" / "cifar-10-batches-py" / "test_batch", "../../outside")
+    source = served / "cifar-10-python.tar.gz"
+    monkeypatch.setattr(datasets.CIFAR10, "archive", (source.as_uri(), "md5-" + md5(source)))
+    for _ in range(2):
+        data = datasets.CIFAR10(tmp_path / "data", train=False, download=True)
+        assert len(data) == 2 and not (tmp_path.parent / "outside").exists() and not (tmp_path / "outside").exists()
+        source.unlink(missing_ok=True)
+    empty = served / "empty.tar.gz"
+    tarfile.open(empty, "w:gz").close()
+    monkeypatch.setattr(datasets.CIFAR10, "archive", (empty.as_uri(), "md5-" + md5(empty)))
+    with pytest.raises(FileFormatError, match="a file cifar-10-batches-py/batches.meta in it"):
+        datasets.CIFAR10(tmp_path / "new", download=True)
 
 
 @settings(max_examples=60)

@@ -68,7 +68,7 @@ criterion = nn.CrossEntropyLoss()
 optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
 path = os.path.join(tempfile.mkdtemp(), "ckpt.pth")
-for epoch in range(3):
+for epoch in range(7):
     net.train()
     correct = total = 0
     for i in range(0, 128, 16):

@@ -62,10 +62,10 @@ qfs = [QNetwork() for _ in range(1 if args.algo == "ddpg" else 2)]
 targets = [QNetwork() for _ in qfs]
 for q, t in zip(qfs, targets):
     t.load_state_dict(q.state_dict())
-q_optimizer = optim.Adam([p for q in qfs for p in q.parameters()], lr=3e-3)
-actor_optimizer = optim.Adam(list(actor.parameters()), lr=3e-3)
+q_optimizer = optim.Adam([p for q in qfs for p in q.parameters()], lr=1e-3)
+actor_optimizer = optim.Adam(list(actor.parameters()), lr=3e-4)
 log_alpha = torch.zeros(1, requires_grad=True)
-a_optimizer = optim.Adam([log_alpha], lr=3e-3)
+a_optimizer = optim.Adam([log_alpha], lr=1e-3)
 alpha, target_entropy = log_alpha.exp().item(), -1.0
 states = torch.randn(400, 3)
 moved, actions = states + 0.1 * torch.randn(400, 3), torch.rand(400, 1) * 4 - 2

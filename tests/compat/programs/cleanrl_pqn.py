@@ -56,7 +56,7 @@ random.seed(1)
 np.random.seed(1)
 torch.manual_seed(1)
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-num_envs, num_steps, iterations, gamma, q_lambda = 4, 16, 6, 0.99, 0.65
+num_envs, num_steps, iterations, gamma, q_lambda = 4, 16, 7, 0.99, 0.65
 envs, q_network = Envs(num_envs), QNetwork().to(device)
 optimizer = optim.RAdam(q_network.parameters(), lr=2.5e-3)
 obs = torch.zeros((num_steps, num_envs, 10)).to(device)

@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
 
 
 class GeneratorResNet(nn.Module):
-    def __init__(self, channels=2, n=6):
+    def __init__(self, channels=2, n=4):
         super().__init__()
         self.model = nn.Sequential(
             nn.ReflectionPad2d(channels),
@@ -82,16 +82,17 @@ class LambdaLR:
         return 1.0 - max(0, epoch - self.decay_start_epoch) / (self.n_epochs - self.decay_start_epoch)
 
 
+torch.set_default_dtype(torch.float64)  # in single precision the last bit of a loss has grown to the fourth digit after 20 steps
 torch.manual_seed(0)
 criterion_GAN, criterion_cycle, criterion_identity = torch.nn.MSELoss(), torch.nn.L1Loss(), torch.nn.L1Loss()
 G_AB, G_BA, D_A, D_B = GeneratorResNet(), GeneratorResNet(), Discriminator(), Discriminator()
 for net in (G_AB, G_BA, D_A, D_B):
     net.apply(weights_init_normal)
-optimizer_G = torch.optim.Adam(itertools.chain(G_AB.parameters(), G_BA.parameters()), lr=0.002, betas=(0.5, 0.999))
-optimizer_D = torch.optim.Adam(itertools.chain(D_A.parameters(), D_B.parameters()), lr=0.002, betas=(0.5, 0.999))
-scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer_G, lr_lambda=LambdaLR(4, 1).step)
+optimizer_G = torch.optim.Adam(itertools.chain(G_AB.parameters(), G_BA.parameters()), lr=0.0002, betas=(0.5, 0.999))
+optimizer_D = torch.optim.Adam(itertools.chain(D_A.parameters(), D_B.parameters()), lr=0.0002, betas=(0.5, 0.999))
+scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer_G, lr_lambda=LambdaLR(16, 4).step)
 images = F.interpolate(torch.rand(2, 24, 2, 4, 4).flatten(0, 1), scale_factor=4, mode="bilinear").view(2, 24, 2, 16, 16) * 2 - 1
-for epoch in range(2):
+for epoch in range(9):
     for i in range(0, 24, 4):
         real_A, real_B = images[0, i : i + 4], images[1, i : i + 4]
         optimizer_G.zero_grad()

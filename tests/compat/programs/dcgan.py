@@ -47,7 +47,7 @@ criterion = nn.BCELoss()
 optimizerD = optim.Adam(netD.parameters(), lr=2e-3, betas=(0.5, 0.999))
 optimizerG = optim.Adam(netG.parameters(), lr=2e-3, betas=(0.5, 0.999))
 images = torch.rand(80, nc, 16, 16) * 2 - 1
-for epoch in range(2):
+for epoch in range(5):
     for real in torch.utils.data.DataLoader(images, batch_size=batch, shuffle=True):
         netD.zero_grad()
         label = torch.full((batch,), 1.0)

@@ -139,7 +139,7 @@ diffusion = GaussianDiffusion(Unet())
 ema = copy.deepcopy(diffusion)
 optimizer = Adam(diffusion.parameters(), lr=3e-3, betas=(0.9, 0.99))
 images = F.interpolate(torch.rand(64, 1, 2, 2), scale_factor=4, mode="nearest") * 2 - 1
-for step in range(40):
+for step in range(50):
     optimizer.zero_grad()
     loss = diffusion(images[torch.randperm(64)[:8]])
     loss.backward()

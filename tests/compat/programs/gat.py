@@ -49,8 +49,11 @@ n = 60
 labels = torch.arange(n) % 3
 features = torch.rand(n, 12)
 features[torch.arange(n), labels] += 0.6
-adj = ((labels[:, None] == labels[None, :]) & (torch.rand(n, n) < 0.2)).float()
-adj = torch.clamp(adj + adj.t() + torch.eye(n), max=1.0)
+scale = 1 / torch.sum(features, dim=1)
+features = 12 * (torch.diag(scale).to_sparse() @ features)
+edges = ((labels[:, None] == labels[None, :]) & (torch.rand(n, n) < 0.2)).nonzero().numpy().astype("int32")
+adj = torch.sparse_coo_tensor(edges.T, torch.ones(len(edges)), (n, n), dtype=torch.int64)
+adj = torch.eye(n) + adj + torch.spmm(adj.t().float(), torch.eye(n))
 idx = torch.randperm(n)
 net = GAT()
 optimizer = Adam(net.parameters(), lr=0.01, weight_decay=5e-4)

@@ -124,7 +124,7 @@ class SortDataset(Dataset):
 torch.manual_seed(3407)
 dataset = SortDataset()
 model = GPT(4, 9)
-optimizer = torch.optim.AdamW(model.groups(), lr=5e-3, betas=(0.9, 0.95))
+optimizer = torch.optim.AdamW(model.groups(), lr=5e-4, betas=(0.9, 0.95))
 loader = DataLoader(
     dataset,
     sampler=torch.utils.data.RandomSampler(dataset, replacement=True, num_samples=int(1e6)),

@@ -30,7 +30,7 @@ model = Net()
 optimizer = optim.Adam(model.parameters(), lr=1e-2)
 scheduler = optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
 model.train()
-for epoch in range(3):
+for epoch in range(4):
     for i in range(0, 320, 20):
         optimizer.zero_grad()
         loss = F.nll_loss(model(images[i : i + 20]), labels[i : i + 20])

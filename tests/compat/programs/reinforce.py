@@ -58,7 +58,7 @@ env = Pole(543)
 policy = Policy(args.critic)
 optimizer = optim.Adam(policy.parameters(), lr=1e-2)
 eps = torch.finfo(torch.float32).eps
-for episode in range(20):
+for episode in range(50):
     state, done = env.reset(), False
     while not done:
         probs, value = policy(state.unsqueeze(0))

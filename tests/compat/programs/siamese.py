@@ -57,7 +57,7 @@ model = Siamese()
 optimizer = optim.Adadelta(model.parameters(), lr=1.0)
 criterion = nn.BCELoss()
 model.train()
-for _ in range(6):
+for _ in range(13):
     for a, b, target in loader:
         optimizer.zero_grad()
         loss = criterion(model(a, b).squeeze(), target)

@@ -54,7 +54,7 @@ pi, v = Actor(), Critic()
 before = deepcopy(pi)
 print(f"parameters loss: {count_vars(pi) + count_vars(v)}")
 pi_optimizer, vf_optimizer = Adam(pi.parameters(), lr=3e-3), Adam(v.parameters(), lr=1e-2)
-for epoch in range(6):
+for epoch in range(7):
     obs_buf, act_buf, rew_buf, val_buf, logp_buf = [], [], [], [], []
     o = np.random.normal(size=3).astype(np.float32)
     for _ in range(40):

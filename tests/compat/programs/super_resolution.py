@@ -33,7 +33,7 @@ loader = DataLoader(TensorDataset(small, large), batch_size=8, shuffle=True)
 model = Net(3)
 criterion = nn.MSELoss()
 optimizer = optim.Adam(model.parameters(), lr=0.01)
-for epoch in range(3):
+for epoch in range(5):
     epoch_loss = 0
     for input, target in loader:
         optimizer.zero_grad()

@@ -52,7 +52,7 @@ def closure():
     return loss
 
 
-for _ in range(2):
+for _ in range(3):
     optimizer.step(closure)
     with torch.no_grad():
         pred = seq(test_input, future=10)

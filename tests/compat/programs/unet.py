@@ -99,7 +99,7 @@ optimizer = optim.RMSprop(model.parameters(), lr=1e-3, weight_decay=1e-8, moment
 scheduler = optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", patience=1)
 grad_scaler = torch.amp.GradScaler("cuda", enabled=False)
 criterion = nn.CrossEntropyLoss()
-for epoch in range(3):
+for epoch in range(7):
     model.train()
     for batch in train_loader:
         images = batch["image"].to(device="cpu", dtype=torch.float32, memory_format=torch.channels_last)

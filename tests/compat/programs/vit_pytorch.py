@@ -90,7 +90,7 @@ scheduler = torch.optim.lr_scheduler.SequentialLR(
     [torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 45)],
     milestones=[5],
 )
-for step in range(40):
+for step in range(50):
     i = torch.randperm(80)[:16]
     loss = F.cross_entropy(v(images[i]), labels[i])
     optimizer.zero_grad()

@@ -70,7 +70,7 @@ generator, discriminator = Generator(), Discriminator()
 optimizer_G = torch.optim.Adam(generator.parameters(), lr=2e-3, betas=(0.5, 0.999))
 optimizer_D = torch.optim.Adam(discriminator.parameters(), lr=2e-3, betas=(0.5, 0.999))
 images = torch.rand(160, *img_shape) * 2 - 1
-for epoch in range(3):
+for epoch in range(5):
     for i, imgs in enumerate(torch.utils.data.DataLoader(images, batch_size=opt.batch_size, shuffle=True)):
         real_imgs = Variable(imgs.type(Tensor))
         optimizer_D.zero_grad()

@@ -106,7 +106,7 @@ def get_batch(source, i):
 
 
 path = os.path.join(tempfile.mkdtemp(), "model.pt")
-for epoch in range(2):
+for epoch in range(5):
     model.train()
     hidden = None if is_transformer else model.init_hidden(bsz)
     for i in range(0, data.size(0) - 1, bptt):

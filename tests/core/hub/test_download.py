@@ -165,6 +165,14 @@ def test_a_body_without_a_length(server):
     assert get(server).read_bytes() == BODY
 
 
+def test_an_md5_where_a_source_states_nothing_else(server):
+    md5 = "md5-" + hashlib.md5(BODY).hexdigest()
+    path = get(server, md5)
+    assert path.read_bytes() == BODY and path.parent.name == md5 and get(server, md5) == path and len(server.requests) == 1
+    with pytest.raises(DownloadError, match="expected md5-0+, got md5-"):
+        get(server, "md5-" + "0" * 32)
+
+
 def test_another_content_is_an_error_and_never_kept(server, home):
     server.plan = ["lie"]
     with pytest.raises(DownloadError) as caught:

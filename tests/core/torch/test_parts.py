@@ -1,5 +1,7 @@
 """The parts of PyTorch that exist for its programs alone: jit, profiler, saving of modules, the static check."""
 
+import io
+
 import pytest
 
 import flambeau as fb
@@ -31,7 +33,7 @@ def test_compile_takes_pytorchs_options(torch):
 
 
 # -- jit and profiler ---------------------------------------------------------------------------------------------------------------------
-def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
+def test_scripts_run_as_they_are_and_are_saved_for_the_arguments_of_their_first_call(torch, tmp_path):
     @torch.jit.script
     def double(x):
         return 2 * x
@@ -40,9 +42,21 @@ def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
     net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh())
     scripted = torch.jit.script(net)
     assert isinstance(scripted, torch.jit.ScriptModule) and scripted[0].weight is net[0].weight and torch.jit.script(scripted)[0] is net[0]
-    with pytest.raises(ArgumentTypeError, match="trace.module, example_input. first"):
-        scripted.save(tmp_path / "x.pt")
     x = torch.ones(4, 3)
+    scripted.save(tmp_path / "whole.pt")
+    whole = torch.jit.load(tmp_path / "whole.pt")
+    assert isinstance(whole, torch.jit.ScriptModule) and isinstance(whole, torch.nn.Sequential) and torch.equal(whole(x), net(x))
+    scripted(x)
+    memory = io.BytesIO()
+    torch.jit.save(scripted, memory)
+    memory.seek(0)
+    torch.testing.assert_close(torch.jit.load(memory)(torch.ones(2, 3)), net(torch.ones(2, 3)))
+    double.save(tmp_path / "function.pt")
+    assert torch.jit.load(tmp_path / "function.pt")(torch.full((1,), 4.0)).item() == 8.0
+    with pytest.raises(ArgumentTypeError, match="that was called"):
+        torch.jit.script(lambda a: a).save(tmp_path / "x.pt")
+    with pytest.raises(ArgumentError, match="_extra_files"):
+        scripted.save(tmp_path / "x.pt", {"a": b"b"})
     traced = torch.jit.trace(net, x)
     traced.save(tmp_path / "net.pt")
     assert isinstance(traced, torch.jit.ScriptModule) and isinstance(traced, type(net)) and not isinstance(net, torch.jit.ScriptModule)
@@ -50,7 +64,7 @@ def test_script_gives_the_thing_itself_and_trace_saves(torch, tmp_path):
     loaded = torch.jit.load(tmp_path / "net.pt", map_location="cpu").to("cpu").eval()
     assert torch.equal(loaded.state_dict()["0.weight"], net[0].weight)
     torch.testing.assert_close(loaded(x), net(x))
-    with pytest.raises(ArgumentTypeError, match="what trace.. returned"):
+    with pytest.raises(ArgumentTypeError, match="what trace.. or script.. returned"):
         torch.jit.save(torch.nn.Linear(1, 1), tmp_path / "x.pt")
     with pytest.raises(ArgumentTypeError, match="a loaded program"):
         loaded.save(tmp_path / "x.pt")
@@ -76,9 +90,74 @@ def test_data_parallel_is_the_module_under_its_prefix(torch):
     assert not torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1
     from flambeau.torch.distributed import barrier, destroy_process_group, init_process_group
 
-    assert barrier() is None and destroy_process_group() is None
     with pytest.raises(FlambeauError, match="without torchrun"):
-        init_process_group(backend="nccl")
+        init_process_group(backend="nccl", world_size=2)
+    init_process_group("gloo", rank=0, world_size=1)
+    assert torch.distributed.is_initialized() and barrier() is None
+    x = torch.ones(2)
+    parts = [torch.zeros(2)]
+    torch.distributed.all_reduce(x, op=torch.distributed.ReduceOp.SUM)
+    torch.distributed.all_gather(parts, x)
+    assert torch.distributed.broadcast(x, 0, async_op=True).wait() and torch.equal(parts[0], torch.ones(2))
+    assert destroy_process_group() is None and not torch.distributed.is_initialized()
+    norm = torch.nn.SyncBatchNorm.convert_sync_batchnorm(torch.nn.Sequential(torch.nn.SyncBatchNorm(3)))
+    assert norm(torch.rand(4, 3, 2, 2)).mean().abs() < 1e-6
+
+
+# -- small modules ------------------------------------------------------------------------------------------------------------------------
+def test_trees(torch):
+    pytree = torch.utils._pytree
+    value = {"a": [1, (2, 3)], "b": torch.ones(2)}
+    leaves, spec = pytree.tree_flatten(value)
+    assert leaves[:3] == [1, 2, 3] and pytree.tree_unflatten(leaves, spec)["a"] == [1, (2, 3)]
+    assert pytree.tree_map(lambda a, b: a + b, [1, 2], [3, 4]) == [4, 6] and pytree.tree_structure([1]) == pytree.tree_structure([2])
+    assert pytree.tree_map_only(int, lambda a: -a, value)["a"] == [-1, (-2, -3)] and pytree.tree_leaves((1, None)) == [1, None]
+    assert pytree.tree_any(lambda a: a == 2, [1, 2]) and not pytree.tree_all(lambda a: a == 2, [1, 2])
+
+
+def test_classes_that_are_called_safe(torch):
+    before = torch.serialization.get_safe_globals()
+    with torch.serialization.safe_globals([Tied]):
+        assert torch.serialization.get_safe_globals() == [*before, Tied]
+    torch.serialization.add_safe_globals([Tied])
+    torch.serialization.clear_safe_globals()
+    assert torch.serialization.get_safe_globals() == []
+
+
+def test_memory_without_a_gpu_is_zero(torch):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    torch.cuda.reset_peak_memory_stats()
+    assert torch.cuda.max_memory_allocated() == torch.cuda.memory.max_memory_reserved() == 0 and torch.cuda.get_rng_state_all() == []
+    assert "0 bytes" in torch.cuda.memory_summary() and not torch.cuda.is_initialized() and torch.cuda.nvtx.range_push("x") == 0
+    state = torch.cuda.get_rng_state()
+    drawn = torch.rand(2)
+    torch.cuda.set_rng_state(state)
+    assert torch.equal(torch.rand(2), drawn)
+
+
+def test_where_pytorch_keeps_names(torch):
+    assert torch.distributions.constraints.positive is fb.distributions.constraints.positive
+    assert torch.distributions.transforms.AffineTransform is fb.distributions.AffineTransform
+    assert torch.distributions.kl.kl_divergence is torch.distributions.kl_divergence and torch.sparse.mm is torch.spmm is fb.sparse.mm
+    assert torch.nn.utils.prune is not None and torch.nn.LazyLinear is fb.nn.LazyLinear
+    assert torch.utils.dlpack.from_dlpack(torch.ones(2)).tolist() == [1, 1]
+    torch.testing.assert_allclose(torch.ones(2), [1.0, 1.0])
+
+
+def grow(index, path, wrong):
+    if index == wrong:
+        raise ValueError("no such luck")
+    (path / str(index)).touch()
+
+
+def test_processes(torch, tmp_path):
+    torch.multiprocessing.spawn(grow, (tmp_path, -1), nprocs=2, start_method="fork")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1"]
+    with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="process 1 raised[^$]*no such luck"):
+        torch.multiprocessing.spawn(grow, (tmp_path, 1), nprocs=2, start_method="fork")
+    context = torch.multiprocessing.spawn(grow, (tmp_path, -1), join=False, start_method="fork")
+    assert len(context.pids()) == 1 and context.join()
 
 
 # -- saving -------------------------------------------------------------------------------------------------------------------------------
@@ -159,7 +238,7 @@ import torch, torch.nn as nn
 from torch import sparse_foo, optim as o
 import torch.utils.bottleneck
 from torch.nn import *
-x = torch.relu(torch.sparse_coo_tensor(1))
+x = torch.relu(torch.quantize_per_tensor(1))
 y = nn.functional.relu(x).whatever
 z = torch.nn.functional.bogus(1)
 F = torch.nn.functional
@@ -178,7 +257,7 @@ def test_missing_names_with_their_lines():
     assert found == [
         (3, "torch.sparse_foo"),
         (4, "torch.utils.bottleneck"),
-        (6, "torch.sparse_coo_tensor"),
+        (6, "torch.quantize_per_tensor"),
         (8, "torch.nn.functional.bogus"),
         (10, "torch.nn.functional.bogus2"),
         (11, "torch.Tensor.frobnicate"),
@@ -213,7 +292,7 @@ def test_pictures_become_tensors(torch):
         to_tensor(np.ones(2))
 
 
-def test_data_sets_take_download(torch, tmp_path):
+def test_data_sets_of_digits_hold_tensors(torch, tmp_path, monkeypatch):
     pytest.importorskip("flambeau_vision")
     import pickle
     import struct
@@ -221,7 +300,11 @@ def test_data_sets_take_download(torch, tmp_path):
     from flambeau.torch import _vision
     from flambeau.torch._table import NAMES
 
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FLAMBEAU_OFFLINE", "1")
     with pytest.raises(FileFormatError, match="train-images-idx3-ubyte.*get it from"):
+        _vision.MNIST(tmp_path, train=True)
+    with pytest.raises(DownloadError, match=r"to fetch train-images-idx3-ubyte.gz[^$]*FLAMBEAU_OFFLINE[^$]*MNIST.raw"):
         _vision.MNIST(tmp_path, train=True, download=True)
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -231,7 +314,67 @@ def test_data_sets_take_download(torch, tmp_path):
     image, label = pickle.loads(pickle.dumps(digits))[1]
     assert torch.equal(image, torch.tensor([[[4.0, 5.0], [6.0, 7.0]]]) / 255) and label == 7
     assert NAMES["torchvision.datasets.MNIST"] == NAMES["torchvision.datasets.mnist.MNIST"] == "flambeau.torch._vision:MNIST"
-    assert _vision.CIFAR10.__name__ == "CIFAR10" and not hasattr(_vision, "LSUN")
+    assert digits.data.dtype is torch.uint8 and digits.train_labels.tolist() == [3, 7] and not hasattr(_vision, "LSUN")
+
+
+def test_sets_of_pictures_of_a_programs_own(torch):
+    pytest.importorskip("flambeau_vision")
+    from flambeau.torch._vision import VisionDataset
+
+    class Two(VisionDataset):
+        def __getitem__(self, index):
+            return self.transforms(index, -index)
+
+        def __len__(self):
+            return 2
+
+    data = Two("here", transform=lambda x: 10 * x)
+    assert data[1] == (10, -1) and "Number of datapoints: 2" in repr(data) and "Root location: here" in repr(data)
+    assert Two("here").transforms is None and Two("x", transforms=lambda x, y: (y, x))[1] == (-1, 1)
+    with pytest.raises(ArgumentError, match="transforms, or transform"):
+        Two("here", transforms=max, transform=min)
+
+
+def test_files_of_data_sets(torch, tmp_path, monkeypatch):
+    import hashlib
+    import tarfile
+    import zipfile
+
+    from flambeau.torch import _downloads as utils
+
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path / "home"))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in/x.txt", "x")
+    digits = hashlib.md5((tmp_path / "a.zip").read_bytes()).hexdigest()
+    url = (tmp_path / "a.zip").as_uri()
+    utils.download_and_extract_archive(url, tmp_path / "data", md5=digits, remove_finished=True)
+    assert (tmp_path / "data" / "in" / "x.txt").read_text() == "x" and utils.list_dir(tmp_path / "data") == ["in"]
+    assert utils.list_files(tmp_path / "data" / "in", ".txt") == ["x.txt"] and not utils.check_integrity(tmp_path / "a.zip", "0" * 32)
+    with pytest.raises(ArgumentError, match="an md5"):
+        utils.download_url(url, tmp_path / "other")
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("../../x.txt", "x")
+    with tarfile.open(tmp_path / "bad.tar", "w") as packed:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        packed.addfile(link)
+    for name, match in (("bad.zip", "names inside"), ("bad.tar", "a link"), ("data/in/x.txt", "a zip or tar file")):
+        with pytest.raises(FileFormatError, match=match):
+            utils.extract_archive(tmp_path / name, tmp_path / "out")
+
+
+def test_builders_of_models_take_pretrained(torch, tmp_path, monkeypatch):
+    pytest.importorskip("flambeau_vision")
+    from flambeau.torch import _models
+
+    monkeypatch.setenv("FLAMBEAU_HOME", str(tmp_path))
+    monkeypatch.setenv("FLAMBEAU_OFFLINE", "1")
+    for options in ({"pretrained": False}, {"weights": None}):
+        assert _models.resnet18(num_classes=3, **options).fc.out_features == 3
+    for call in (lambda: _models.resnet18(pretrained=True), lambda: _models.resnet18(True), lambda: _models.fcn_resnet50(pretrained=True)):
+        with pytest.raises(DownloadError, match="FLAMBEAU_OFFLINE"):
+            call()
+    assert "resnet18" in dir(_models) and _models.ResNet18_Weights.DEFAULT.name == "IMAGENET1K_V1"
 
 
 def test_the_command(tmp_path):

@@ -148,6 +148,7 @@ __getattr__, __dir__ = _lazy_attributes(
         "linalg",
         "fft",
         "special",
+        "sparse",
         "utils",
         "base",
         "device",
@@ -175,6 +176,7 @@ __getattr__, __dir__ = _lazy_attributes(
         "while_loop": "flambeau.graph.control:while_loop",
         "save": "flambeau.serialization:save",
         "load": "flambeau.serialization:load",
+        "sparse_coo_tensor": "flambeau.sparse:sparse_coo_tensor",
         "vmap": "flambeau.autograd.vmap:vmap",
     },
 )

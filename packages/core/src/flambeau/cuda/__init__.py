@@ -129,6 +129,41 @@ def empty_cache() -> None:
         _pool(None).free_all_blocks()
 
 
+def max_memory_allocated(device: Any = None) -> int:
+    """Bytes that tensors occupied at most since the pool was last emptied: what it holds, for it keeps them. 0 without a GPU."""
+    return memory_reserved(device)
+
+
+max_memory_reserved = max_memory_cached = max_memory_allocated
+memory_cached = memory_reserved
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Let `max_memory_allocated` start anew: the pool's unused memory goes back to the driver."""
+    empty_cache()
+
+
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """Bytes in use and bytes held, for people to read."""
+    return f"allocated {memory_allocated(device):,} bytes, reserved {memory_reserved(device):,} bytes"
+
+
+def ipc_collect() -> None:
+    """Nothing to collect: memory is not shared between processes."""
+
+
+def is_initialized() -> bool:
+    """Whether there is a GPU; nothing needs to be set up before."""
+    return is_available()
+
+
+def init() -> None:
+    """Nothing to set up."""
+
+
 def memory_stats(device: Any = None) -> dict[str, int]:
     """Bytes in use and bytes held, under PyTorch's keys."""
     return {"allocated_bytes.all.current": memory_allocated(device), "reserved_bytes.all.current": memory_reserved(device)}
@@ -210,6 +245,31 @@ def manual_seed(seed: int) -> None:
 
 
 manual_seed_all = manual_seed
+
+
+def get_rng_state(device: Any = None) -> Any:
+    """The state of the default generator, whose numbers are the same on every device."""
+    from flambeau.ops import random
+
+    return random.get_rng_state()
+
+
+def set_rng_state(new_state: Any, device: Any = None) -> None:
+    """Take up a state that `get_rng_state` gave."""
+    from flambeau.ops import random
+
+    random.set_rng_state(new_state)
+
+
+def get_rng_state_all() -> list[Any]:
+    """The state for each GPU, which is one and the same."""
+    return [get_rng_state() for _ in range(device_count())]
+
+
+def set_rng_state_all(new_states: list[Any]) -> None:
+    """Take up what `get_rng_state_all` gave."""
+    for state in new_states:
+        set_rng_state(state)
 
 
 globals().update(_kinds("cuda"))

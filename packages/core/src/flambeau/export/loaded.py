@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -178,11 +178,11 @@ class Loaded:
         return "\n".join(map(repr, self._functions.values()))
 
 
-def load(path: str | os.PathLike[str], *, compiled: bool | None = None) -> Loaded:
+def load(path: str | os.PathLike[str] | IO[bytes], *, compiled: bool | None = None) -> Loaded:
     """Load an exported program. Nothing in the file is run as code, and all of it is checked first.
 
     Args:
-        path: a file written by `flambeau.export.save`.
+        path: a file written by `flambeau.export.save`, or an open one.
         compiled: machine code (needs the extra `compile`) or the interpreter; by default machine code where llvmlite is installed.
 
     Raises:
@@ -191,4 +191,5 @@ def load(path: str | os.PathLike[str], *, compiled: bool | None = None) -> Loade
     from flambeau.export.codec import decode
     from flambeau.serialization import load as load_state
 
-    return Loaded(decode(load_state(path), os.fspath(path)), compiled)
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else "an open file"
+    return Loaded(decode(load_state(path), name), compiled)

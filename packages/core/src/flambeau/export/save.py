@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Entry:
 
 def save(
     fn: Callable[..., Any] | Mapping[str, Entry],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | IO[bytes],
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
@@ -45,7 +45,7 @@ def save(
 
     Args:
         fn: a module, function or method; or a dict of names and `Entry`, for several functions that share their tensors.
-        path: where the file goes; it is written atomically.
+        path: where the file goes, and is written atomically; or an open binary file.
         args, kwargs: example arguments: tensors, numbers and strings, in dicts, lists and tuples. Numbers and strings become fixed.
         dynamic_shapes: which sizes may differ from call to call. A name: the first axis of every tensor, under that name. A dict
             (by parameter) or a sequence (by position) with, for each argument, None, or {axis: name}, or a container of these like the
@@ -63,7 +63,7 @@ def save(
     >>> fb.export.load(path)(fb.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    kind = format or ("onnx" if os.fspath(path).endswith(".onnx") else "flambeau")
+    kind = format or ("onnx" if isinstance(path, (str, os.PathLike)) and os.fspath(path).endswith(".onnx") else "flambeau")
     if kind not in ("flambeau", "onnx"):
         raise ArgumentError(explain("export.save", expected="format 'flambeau' or 'onnx'", got=repr(format)))
     program = export(fn, args, kwargs, dynamic_shapes=dynamic_shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -10,8 +11,9 @@ from flambeau.base.config import settings
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.base.files import sha256_of
 
-# Whole, or its first digits, as PyTorch's checkpoints carry them in their names; more than 32 would be a whole one that lost some.
-_SHA256 = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8,32}")
+# A SHA-256: whole, or its first digits, as PyTorch's checkpoints carry them in their names; more than 32 would be a whole one that lost
+# some. Or an MD5.
+_CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8,32}|md5-[0-9a-f]{32}")
 
 
 def cache_dir() -> Path:
@@ -20,9 +22,12 @@ def cache_dir() -> Path:
 
 
 def check_sha256(sha256: str, what: str) -> str:
-    """The checksum in lower case, or its first 8 to 32 digits. Raises ArgumentError when it is none: nothing is fetched unchecked."""
+    """The checksum in lower case, or its first 8 to 32 digits; or "md5-" and an MD5, where a source of old states nothing else.
+
+    Raises ArgumentError when it is none: nothing is fetched unchecked.
+    """
     lowered = sha256.strip().lower()
-    if not _SHA256.fullmatch(lowered):
+    if not _CHECKSUM.fullmatch(lowered):
         raise ArgumentError(explain(what, expected="a sha256 of 64 hexadecimal digits, or its first 8 to 32", got=repr(sha256)))
     return lowered
 
@@ -44,4 +49,12 @@ def file_name(url: str) -> str:
 
 def is_intact(path: Path, sha256: str) -> bool:
     """Whether the file is there and has this checksum (or one that begins so)."""
-    return path.is_file() and sha256_of(path).startswith(sha256)
+    return path.is_file() and checksum_of(path, sha256).startswith(sha256)
+
+
+def checksum_of(path: Path, like: str) -> str:
+    """The checksum of a file, of the same kind as another one."""
+    if not like.startswith("md5-"):
+        return sha256_of(path)
+    with open(path, "rb") as file:
+        return "md5-" + hashlib.file_digest(file, "md5").hexdigest()

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from flambeau.__about__ import __version__
 from flambeau.base.config import settings
 from flambeau.base.errors import DownloadError, OfflineError, explain
-from flambeau.base.files import CHUNK, file_lock, publish, sha256_of
+from flambeau.base.files import CHUNK, file_lock, publish
 from flambeau.base.hooks import call_hook
-from flambeau.hub.cache import cached_path, check_sha256, file_name, is_intact
+from flambeau.hub.cache import cached_path, check_sha256, checksum_of, file_name, is_intact
 from flambeau.hub.lock import check_locked
 from flambeau.hub.mirrors import places
 from flambeau.hub.progress import Report, download_bar
@@ -41,7 +41,7 @@ def fetch(url: str, sha256: str, *, size: int | None = None, progress: Report | 
     Args:
         url: `https://`, `http://`, `file://`, or a scheme that a plugin fetches.
         sha256: the checksum of the content, verified after the download and again at each call. Where a source states no more, its first
-            8 to 32 digits will do.
+            8 to 32 digits will do, or "md5-" with an MD5.
         size: bytes; a file that turns out larger is refused.
         progress: called with the bytes so far and in all (None when unknown); True draws a bar on a terminal.
         pause: seconds before the second attempt; doubled for each further one.
@@ -106,14 +106,18 @@ def _download(job: _Job, pause: float) -> None:
                 raise DownloadError(explain(f"fetch {job.url}", expected="the whole file", got=got, hint="again later")) from None
             time.sleep(pause * 2**number)
             continue
-        found = sha256_of(job.part)
+        found = checksum_of(job.part, job.sha256)
         if found.startswith(job.sha256):
             return
         job.part.unlink()
         if not resumed:  # a part left from earlier may be to blame, and deserves a second try from the start
             hint = "the file at that address has changed or was tampered with; do not use it"
-            raise DownloadError(explain(f"fetch {job.url}", expected=f"sha256 {job.sha256}", got=found, hint=hint))
-    raise DownloadError(explain(f"fetch {job.url}", expected=f"sha256 {job.sha256}", got="another content at each attempt"))
+            raise DownloadError(explain(f"fetch {job.url}", expected=_named(job.sha256), got=found, hint=hint))
+    raise DownloadError(explain(f"fetch {job.url}", expected=_named(job.sha256), got="another content at each attempt"))
+
+
+def _named(checksum: str) -> str:
+    return checksum if checksum.startswith("md5-") else f"sha256 {checksum}"
 
 
 def _fetch_http(job: _Job) -> None:

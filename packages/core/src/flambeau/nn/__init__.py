@@ -57,6 +57,23 @@ from flambeau.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dro
 from flambeau.nn.embedding import Embedding, EmbeddingBag
 from flambeau.nn.flatten import Flatten, Unflatten
 from flambeau.nn.fold import Fold, Unfold
+from flambeau.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+    UninitializedBuffer,
+    UninitializedParameter,
+)
 from flambeau.nn.linear import Bilinear, Identity, Linear
 from flambeau.nn.loss import (
     BCELoss,
@@ -127,6 +144,21 @@ from flambeau.nn.transformer import Transformer, TransformerDecoder, Transformer
 from flambeau.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",

@@ -15,12 +15,19 @@ from flambeau.primitives.movement import reshape
 from flambeau.tensor.tensor import Tensor
 
 
-def _check(op: str, x: Tensor, y: Tensor) -> None:
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+def _sparse(op: str, x: Any, y: Any) -> Any:
+    """The product of operands of which one is no Tensor."""
+    if not (getattr(x, "is_sparse", False) or getattr(y, "is_sparse", False)):
         raise DtypeError(explain(op, expected="two tensors", got=f"{type(x).__name__} and {type(y).__name__}"))
+    from flambeau.sparse import mm
+
+    return mm(x, y)
+
+
+def _check(x: Tensor, y: Tensor) -> None:
     if x._a.dtype != y._a.dtype:
         hint = "convert one of them with .to(dtype)"
-        raise DtypeError(explain(op, expected="operands of one dtype", got=f"{x.dtype!r} and {y.dtype!r}", hint=hint))
+        raise DtypeError(explain("matmul", expected="operands of one dtype", got=f"{x.dtype!r} and {y.dtype!r}", hint=hint))
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -32,7 +39,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     """
     if mode.casting is not None:
         return under_autocast("matmul", matmul, input, other, out=out)
-    _check("matmul", input, other)
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        return _sparse("matmul", input, other)
+    _check(input, other)
     n, m = input._a.ndim, other._a.ndim
     if not n or not m:
         raise ShapeError(explain("matmul", expected="tensors with axes", got=f"{tuple(input.shape)} and {tuple(other.shape)}", hint="*"))
@@ -59,6 +68,8 @@ def _rows(x: Tensor) -> int:
 
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices."""
+    if not isinstance(input, Tensor) or not isinstance(mat2, Tensor):
+        return _sparse("mm", input, mat2)
     if input._a.ndim != 2 or mat2._a.ndim != 2:
         raise ShapeError(explain("mm", expected="two matrices", got=f"{tuple(input.shape)} and {tuple(mat2.shape)}", hint="matmul"))
     return matmul(input, mat2, out=out)

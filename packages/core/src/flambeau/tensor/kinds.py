@@ -83,12 +83,12 @@ class memory_format(_Named):
 
 
 class layout(_Named):
-    """How a tensor's elements are stored; there is one, strided."""
+    """How a tensor's elements are stored: `strided`, or `sparse_coo` (see `flambeau.sparse`)."""
 
 
 contiguous_format, preserve_format = memory_format("contiguous_format"), memory_format("preserve_format")
 channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
-strided = layout("strided")
+strided, sparse_coo = layout("strided"), layout("sparse_coo")
 
 
 def _named(kind: str, name: str) -> Any:
@@ -123,5 +123,6 @@ __all__ = [
     "memory_format",
     "preserve_format",
     "set_default_tensor_type",
+    "sparse_coo",
     "strided",
 ]

@@ -96,7 +96,19 @@ def is_shared(self: Tensor) -> bool:
     return isinstance(getattr(owner, "obj", owner), mmap.mmap)
 
 
-OWN: tuple[Callable[..., Any], ...] = (where, polygamma, resize, resize_as_, swapaxes_, is_set_to, is_shared)
+def to_sparse(self: Tensor, sparse_dim: int | None = None) -> Any:
+    """The elements that are not 0, as a sparse tensor; see `flambeau.sparse`."""
+    from flambeau.sparse import to_sparse as made
+
+    return made(self, sparse_dim)
+
+
+def to_dense(self: Tensor, dtype: Any = None) -> Tensor:
+    """This tensor: it is dense."""
+    return self if dtype is None else self.to(dtype)
+
+
+OWN: tuple[Callable[..., Any], ...] = (where, polygamma, resize, resize_as_, swapaxes_, is_set_to, is_shared, to_sparse, to_dense)
 
 
 def install() -> None:

@@ -53,3 +53,23 @@ def ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
 
 
 single, pair, triple, quadruple = ntuple(1), ntuple(2), ntuple(3), ntuple(4)
+
+
+def clones(module: Any, N: int) -> Any:
+    """`N` copies of a module."""
+    from copy import deepcopy
+
+    return flambeau.nn.ModuleList([deepcopy(module) for _ in range(N)])
+
+
+def to_dlpack(tensor: flambeau.Tensor) -> Any:
+    """The tensor as a DLPack capsule."""
+    return tensor.__dlpack__()
+
+
+def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, **options: Any) -> None:
+    """`flambeau.testing.assert_close` that does not look at dtypes."""
+    from flambeau.testing import assert_close
+
+    expected = flambeau.as_tensor(expected)
+    assert_close(flambeau.as_tensor(actual), expected, rtol=rtol, atol=atol, check_dtype=False, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.nn import Module
+from flambeau.nn.batchnorm import _BatchNorm
 
 
 class DataParallel(Module):
@@ -31,3 +32,27 @@ class DistributedDataParallel(DataParallel):
         from contextlib import nullcontext
 
         return nullcontext()
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation of inputs with 2 axes and more. There is one process, so its batch is all that statistics are made of."""
+
+    ranks = (2, 3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module as it is: its batch normalisation sees everything already."""
+        return module

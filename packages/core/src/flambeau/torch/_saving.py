@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import flambeau
@@ -146,3 +148,32 @@ def _class_of(name: str) -> type[Module]:
         hint = f"import {home} first, or save model.state_dict()"
         raise FileFormatError(explain("torch.load", expected="a module whose class the program has imported", got=repr(name), hint=hint))
     return found
+
+
+_safe: list[Any] = []
+
+
+def add_safe_globals(safe_globals: list[Any]) -> None:
+    """Remember classes, as PyTorch does. It changes nothing: loading never runs anything of a class, safe or not."""
+    _safe.extend(safe_globals)
+
+
+def get_safe_globals() -> list[Any]:
+    """The classes that were given."""
+    return list(_safe)
+
+
+def clear_safe_globals() -> None:
+    """Forget the classes that were given."""
+    _safe.clear()
+
+
+@contextmanager
+def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
+    """`add_safe_globals` for a block."""
+    before = get_safe_globals()
+    add_safe_globals(safe_globals)
+    try:
+        yield
+    finally:
+        _safe[:] = before

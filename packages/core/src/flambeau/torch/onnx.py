@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import IO, Any
 
 
-def export(model: Any, args: Any = (), f: str | os.PathLike[str] | None = None, kwargs: Any = None, **options: Any) -> None:
+def export(model: Any, args: Any = (), f: str | os.PathLike[str] | IO[bytes] | None = None, kwargs: Any = None, **options: Any) -> None:
     """Write a module as an ONNX model; see `flambeau.export.save`. PyTorch's other options choose among exporters that are not here."""
     from flambeau.export import save
 

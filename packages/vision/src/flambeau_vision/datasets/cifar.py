@@ -13,6 +13,7 @@ from flambeau.serialization.pth.machine import Machine
 from flambeau.serialization.pth.names import table
 from flambeau.serialization.pth.opcodes import Instructions
 from flambeau_vision.datasets.base import Change, ImageDataset, require
+from flambeau_vision.datasets.download import unpack
 
 _PIXELS = 3 * 32 * 32
 
@@ -37,20 +38,32 @@ class CIFAR10(ImageDataset):
         root: the directory in which the archive was unpacked: `cifar-10-batches-py` or `cifar-10-batches-bin` is in it.
         train: the training images, or those for testing.
         transform, target_transform: what becomes of an image and of a label.
+        download: fetch the archive, if it is not unpacked in `root`.
 
     Attributes:
         data: (n, 32, 32, 3) uint8; targets: list of int; classes: names of the labels.
     """
 
     source = "https://www.cs.toronto.edu/~kriz/cifar.html"
+    archive = ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "md5-c58f30108f718f92721af3b95e74349a")
     folders = ("cifar-10-batches-py", "cifar-10-batches-bin")
     parts = (tuple(f"data_batch_{i}" for i in range(1, 6)), ("test_batch",))  # to learn from, to test
     names_file, names_key, label_key = ("batches.meta", "batches.meta.txt"), "label_names", "labels"
     label_bytes, label_place = 1, 0  # before the pixels of a record, and which of them counts
 
-    def __init__(self, root: str | os.PathLike[str], train: bool = True, transform: Change = None, target_transform: Change = None) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        train: bool = True,
+        transform: Change = None,
+        target_transform: Change = None,
+        download: bool = False,
+    ) -> None:
         super().__init__(transform, target_transform)
-        self.train = train
+        self.root, self.train = root, train
+        if download and not (Path(root) / self.folders[1]).exists():
+            names = [self.names_file[0], *self.parts[0], *self.parts[1]]
+            unpack(type(self).__name__, *self.archive, Path(root), [f"{self.folders[0]}/{name}" for name in names])
         folder = require(type(self).__name__, [Path(root) / name for name in self.folders], self.source)
         binary = folder.name.endswith(("-bin", "-binary"))
         self.classes = self._names(folder, binary)
@@ -99,6 +112,7 @@ class CIFAR10(ImageDataset):
 class CIFAR100(CIFAR10):
     """Photographs of a hundred classes; otherwise as CIFAR10."""
 
+    archive = ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "md5-eb9058c3a382ffc7106e4002c42a8d85")
     folders = ("cifar-100-python", "cifar-100-binary")
     parts = (("train",), ("test",))
     names_file, names_key, label_key = ("meta", "fine_label_names.txt"), "fine_label_names", "fine_labels"

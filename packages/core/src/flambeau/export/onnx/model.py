@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import IO, Any
 
 from flambeau.__about__ import __version__
 from flambeau.base import tree
@@ -20,9 +20,12 @@ IR_VERSION = 9
 LIMIT = (1 << 31) - 1  # bytes that one message of protocol buffers may have
 
 
-def write(program: Exported, path: str | os.PathLike[str]) -> None:
-    """Write the model, atomically. Raises CannotExport with a list of the operations that ONNX has no words for."""
+def write(program: Exported, path: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write the model, atomically where a path is given. Raises CannotExport with a list of the operations that ONNX has no words for."""
     data = model(program).SerializeToString()
+    if not isinstance(path, (str, os.PathLike)):
+        path.write(data)
+        return
     with atomic_write(path) as file:
         file.write(data)
 
