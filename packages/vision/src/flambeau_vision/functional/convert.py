@@ -16,12 +16,22 @@ _ROUNDING = 1e-3  # keeps 1.0 below the next integer when floats become integers
 _TOO_COARSE = ((flambeau.float32, flambeau.int32), (flambeau.float32, flambeau.int64), (flambeau.float64, flambeau.int64))
 
 
+def is_pil(x: Any) -> bool:
+    """Whether x is a PIL image, without importing Pillow."""
+    return hasattr(x, "getbands")
+
+
+def channels_of(x: Any) -> int:
+    """The channels of a PIL image or of pixels (..., C, H, W)."""
+    return len(x.getbands()) if is_pil(x) else int(x.shape[-3])
+
+
 def pil_to_tensor(pic: Any) -> Any:
     """The pixels of a PIL image, (C, H, W), in its own range: uint8 for 8 bits, int32 for 16, float32 for mode "F".
 
     A palette becomes its colours (RGB, or RGBA where something is transparent); "1" becomes 0 and 1.
     """
-    if not hasattr(pic, "getbands"):
+    if not is_pil(pic):
         raise ArgumentTypeError(explain("pil_to_tensor", expected="a PIL image", got=type(pic).__name__))
     if pic.mode == "P":
         pic = pic.convert("RGBA" if "transparency" in pic.info else "RGB")

@@ -18,6 +18,8 @@ from flambeau import Tensor
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau_vision.functional.boxes import clamp_bounding_boxes, convert_bounding_box_format
+from flambeau_vision.functional.convert import is_pil, pil_to_tensor, to_pil_image
+from flambeau_vision.functional.pil import MODES, mirrored, resized
 from flambeau_vision.types import BoundingBoxes, BoundingBoxFormat, KeyPoints, Mask, wrap
 
 
@@ -47,10 +49,15 @@ class Geometry:
     points: Callable[[Any], Any]
     size: tuple[int, int]
     clamp: bool = True  # whether boxes end at the border
+    pil: Callable[[Any], Any] | None = None  # a PIL image of MODES, by Pillow
 
 
 def apply_geometry(inpt: Any, geometry: Geometry, batched: bool = False) -> Any:
     """The same kind of thing, moved. `batched` says whether the first axis counts images."""
+    if is_pil(inpt):
+        if geometry.pil is not None and inpt.mode in MODES:
+            return geometry.pil(inpt)
+        return to_pil_image(apply_geometry(pil_to_tensor(inpt), geometry))
     if isinstance(inpt, BoundingBoxes):
         return _move_boxes(inpt, geometry)
     if isinstance(inpt, KeyPoints):
@@ -152,7 +159,12 @@ def resizing(old: tuple[int, int], size: tuple[int, int], interpolation: Any, an
     """All images to one size."""
     mode = mode_of(interpolation)
     ratio = (size[1] / max(old[1], 1), size[0] / max(old[0], 1))
-    return Geometry(lambda x, mask: _resample(x, size, "nearest" if mask else mode, antialias), lambda xy: xy * _offsets(ratio, xy), size)
+    return Geometry(
+        lambda x, mask: _resample(x, size, "nearest" if mask else mode, antialias),
+        lambda xy: xy * _offsets(ratio, xy),
+        size,
+        pil=lambda image: resized(image, size, mode),
+    )
 
 
 # -- crops, padding, flips ----------------------------------------------------------------------------------------------------------------
@@ -161,8 +173,13 @@ def cropping(top: Any, left: Any, height: int, width: int) -> Geometry:
     tops, lefts = np.asarray(top, np.int64).reshape(-1), np.asarray(left, np.int64).reshape(-1)
     if height < 0 or width < 0:
         raise ArgumentError(explain("crop", expected="height and width of 0 or more", got=f"{height} x {width}"))
-    shift = np.stack([lefts, tops], -1)
-    return Geometry(lambda x, mask: _crop(x, tops, lefts, height, width), lambda xy: xy - _offsets(shift, xy), (height, width))
+    shift, (x1, y1) = np.stack([lefts, tops], -1), (int(lefts[0]), int(tops[0]))
+    return Geometry(
+        lambda x, mask: _crop(x, tops, lefts, height, width),
+        lambda xy: xy - _offsets(shift, xy),
+        (height, width),
+        pil=lambda image: image.crop((x1, y1, x1 + width, y1 + height)),
+    )
 
 
 def _crop(x: Any, tops: Any, lefts: Any, height: int, width: int) -> Any:
@@ -196,7 +213,7 @@ def flipping(which: Any, old: tuple[int, int], axis: int) -> Geometry:
         shift[chosen, :, 0 if axis == -1 else 1] = side
         return xy * flambeau.from_numpy(sign).to(xy.device) + flambeau.from_numpy(shift).to(xy.device)
 
-    return Geometry(pixels, points, old)
+    return Geometry(pixels, points, old, pil=lambda image: mirrored(image, axis) if chosen[0] else image)
 
 
 PADDING_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "symmetric": "symmetric"}

@@ -15,6 +15,7 @@ import flambeau
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau_vision.functional.geometry import Geometry, fill_outside, mode_of
+from flambeau_vision.functional.pil import warped
 
 _FINE = 1e4  # a corner that lies past a pixel's edge by less than 1 / _FINE does not need another pixel
 
@@ -58,7 +59,7 @@ def warping(matrices: Any, size: tuple[int, int], interpolation: Any, fill: Any 
         grid = grid.expand(x.shape[0], *grid.shape[1:])
         return _sample(x, grid, "nearest" if mask else mode, fill, mask)
 
-    return Geometry(pixels, lambda xy: _map(forward, xy), size, clamp)
+    return Geometry(pixels, lambda xy: _map(forward, xy), size, clamp, lambda image: warped(image, back[0], size, mode, fill))
 
 
 def _grid(back: np.ndarray, size: tuple[int, int], old: tuple[int, int]) -> np.ndarray:
