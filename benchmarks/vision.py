@@ -102,8 +102,8 @@ def resnet50(other: Any) -> Runs:
 # What is measured: its name, how, how many images, beside what, threads, the bar.
 ROWS: list[tuple[str, Callable[[Any], Runs], int, str, int, float]] = [
     ("training images from JPEG", training_images, 8, "torchvision", 1, 1.0),
-    ("a batch of 128 images of 32x32", batches(128, 32), 128, "one by one", 1, 2.0),
-    ("a batch of 32 images of 224x224", batches(32, 224), 32, "one by one", 1, 2.0),
+    ("a batch of 128 images of 32x32", batches(128, 32), 128, "one by one", THREADS, 2.0),
+    ("a batch of 32 images of 224x224", batches(32, 224), 32, "one by one", THREADS, 2.0),
     ("ResNet-50, batch 8, inference", resnet50, 8, "PyTorch eager", THREADS, 1.2),
 ]
 

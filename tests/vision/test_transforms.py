@@ -13,6 +13,7 @@ import flambeau as fb
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError
 from flambeau_vision import functional as F
 from flambeau_vision import transforms as T
+from flambeau_vision.functional import fused
 from flambeau_vision.types import BoundingBoxes, Image, KeyPoints, Mask
 
 random = np.random.default_rng(0)
@@ -311,3 +312,19 @@ def test_every_transform_is_registered():
     from flambeau_vision import metrics
 
     assert {target.partition(":")[2] for target, _ in METRICS.values()} == set(metrics.__all__) - {"average_precision"}
+
+
+def test_large_batches_are_fused_to_the_same_pixels():
+    """What runs as one compiled kernel from the third call on."""
+    batch = fb.from_numpy(np.tile(BYTES, (32, 1, 2, 3)))
+    assert batch.numel() >= fused.LEAST
+    for transform in (T.ColorJitter(0.4, 0.4, 0.4), T.RandomHorizontalFlip(), T.ToDtype(fb.float32, scale=True)):
+        frame = T.base.frame_of("", [Image(batch)])
+        params = transform.make_params(frame)
+        runs = [transform.apply(Image(batch), params, frame).plain().numpy() for _ in range(4)]
+        assert all((run == runs[0]).all() for run in runs[1:])
+        some = {k: v[:4] if isinstance(v, np.ndarray) else v for k, v in params.items()}
+        if "factors" in params:
+            some["factors"] = {k: v[:4] for k, v in params["factors"].items()}
+        few = Image(batch[:4])
+        np.testing.assert_array_equal(transform.apply(few, some, T.base.frame_of("", [few])).plain().numpy(), runs[0][:4])

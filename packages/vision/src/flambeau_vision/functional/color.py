@@ -11,6 +11,7 @@ import flambeau
 from flambeau.base.errors import ArgumentError, explain
 from flambeau_vision.functional import pil
 from flambeau_vision.functional.convert import check_image, check_range, max_value, to_dtype
+from flambeau_vision.functional.fused import fused
 from flambeau_vision.functional.pil import by_pillow
 
 _GREY = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -50,7 +51,11 @@ def adjust_brightness(image: Any, brightness_factor: Any) -> Any:
     """Multiply: 0 is black, 1 leaves the image."""
     check_image("adjust_brightness", image, (1, 3))
     check_range("adjust_brightness", "brightness_factor", brightness_factor, 0)
-    return _finish(_work(image) * brightness_factor, image)
+    return fused(_brighter, image, brightness_factor)
+
+
+def _brighter(image: Any, factor: Any) -> Any:
+    return _finish(_work(image) * factor, image)
 
 
 def _flat(image: Any) -> Any:
@@ -64,7 +69,11 @@ def adjust_contrast(image: Any, contrast_factor: Any) -> Any:
     """Blend with the mean luminance: 0 is grey, 1 leaves the image."""
     check_image("adjust_contrast", image, (1, 3))
     check_range("adjust_contrast", "contrast_factor", contrast_factor, 0)
-    return _blend(image, _flat(image).mean((-3, -2, -1), keepdim=True), contrast_factor)
+    return fused(_contrasted, image, contrast_factor)
+
+
+def _contrasted(image: Any, factor: Any) -> Any:
+    return _blend(image, _flat(image).mean((-3, -2, -1), keepdim=True), factor)
 
 
 @by_pillow(pil.adjust_saturation)
@@ -72,7 +81,11 @@ def adjust_saturation(image: Any, saturation_factor: Any) -> Any:
     """Blend with the luminance of each pixel: 0 is grey, 1 leaves the image."""
     check_image("adjust_saturation", image, (1, 3))
     check_range("adjust_saturation", "saturation_factor", saturation_factor, 0)
-    return image if image.shape[-3] == 1 else _blend(image, _flat(image), saturation_factor)
+    return image if image.shape[-3] == 1 else fused(_saturated, image, saturation_factor)
+
+
+def _saturated(image: Any, factor: Any) -> Any:
+    return _blend(image, _flat(image), factor)
 
 
 @by_pillow(pil.adjust_hue)
@@ -82,6 +95,10 @@ def adjust_hue(image: Any, hue_factor: Any) -> Any:
     check_range("adjust_hue", "hue_factor", hue_factor, -0.5, 0.5)
     if image.shape[-3] == 1 or image.numel() == 0:
         return image
+    return fused(_turned, image, hue_factor)
+
+
+def _turned(image: Any, hue_factor: Any) -> Any:
     h, s, v = rgb_to_hsv(to_dtype(image, flambeau.float32, scale=True)).unbind(-3)
     turn = hue_factor.reshape(-1, 1, 1) if hasattr(hue_factor, "reshape") else hue_factor
     return to_dtype(hsv_to_rgb(flambeau.stack([(h + turn) % 1.0, s, v], -3)), image.dtype, scale=True)

@@ -9,6 +9,7 @@ import numpy as np
 import flambeau
 from flambeau import Tensor
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, explain
+from flambeau_vision.functional.fused import fused
 from flambeau_vision.types import Image
 
 _ROUNDING = 1e-3  # keeps 1.0 below the next integer when floats become integers
@@ -102,10 +103,14 @@ def to_dtype(inpt: Any, dtype: Any = flambeau.float32, scale: bool = False) -> A
             raise DtypeError(explain("to_dtype", expected="integers that the floats can tell apart", got=f"{source} to {dtype}"))
         return (plain * (max_value(dtype) + 1.0 - _ROUNDING)).to(dtype)
     if dtype.is_floating_point:
-        return plain.to(dtype) / max_value(source)
+        return fused(_unit, plain, flambeau.tensor(max_value(source), dtype=dtype, device=plain.device))
     old, new = (int(np.log2(max_value(kind) + 1)) for kind in (source, dtype))
     wide = plain.to(flambeau.int64)
     return (wide >> (old - new) if old > new else wide << (new - old)).to(dtype)
+
+
+def _unit(x: Any, white: Any) -> Any:
+    return x.to(white.dtype) / white
 
 
 def check_image(op: str, x: Any, channels: tuple[int, ...] = ()) -> None:

@@ -79,9 +79,9 @@ def _sample(x: Any, grid: Any, mode: str, fill: Any, mask: bool) -> Any:
     if not mask and fill is not None and np.any(fill):
         inside = F.grid_sample(flambeau.ones_like(work[:, :1]), grid, mode=mode, padding_mode="zeros", align_corners=False)
         if mode == "nearest":
-            out = fill_outside(out, inside >= 0.5, fill, mask)
+            out = fill_outside(out, lambda: inside >= 0.5, fill, mask)
         else:
-            out = out * inside + (1.0 - inside) * fill_outside(flambeau.zeros_like(out), flambeau.zeros_like(inside), fill, mask)
+            out = out * inside + (1.0 - inside) * fill_outside(flambeau.zeros_like(out), lambda: flambeau.zeros_like(inside), fill, mask)
     if x.dtype.is_floating_point:
         return out
     if x.dtype == flambeau.uint8:
