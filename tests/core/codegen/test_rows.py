@@ -10,7 +10,8 @@ import pytest
 
 from tests.core.codegen.programs import LEVELS, compare  # first: skips where llvmlite is absent
 
-from flambeau.codegen import expr  # isort: skip
+from flambeau.codegen import expr, llvm  # isort: skip
+from flambeau.codegen.build import build  # isort: skip
 from flambeau.graph.ir import Graph  # isort: skip
 from flambeau.primitives.prim import lookup  # isort: skip
 
@@ -65,6 +66,18 @@ def test_cast(source: str, level: str) -> None:
         if a.dtype.kind == "f" and wanted.kind in "iu":  # outside the range the result is not defined
             a = np.array([0.0, 1.0, 2.7, 100.25, 3.99, *([-1.5, -2.0] if wanted.kind == "i" else [])], source)
         compare(one("cast", [a], {"dtype": wanted}), [a], level)
+
+
+@pytest.mark.parametrize("source", ["float32", "float64"])
+@pytest.mark.parametrize("target", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_floats_outside_an_integers_range_give_its_nearest_value(source: str, target: str, level: str) -> None:
+    limits = np.iinfo(target)
+    ends = [float(limits.min), float(limits.max), limits.min - 1.5, limits.max + 1.5, limits.max / 2, math.inf, -math.inf, 1e30, -1e30]
+    given = np.array([math.nan, 0.9, -0.9, 1.5, -1.5, *ends] * 3, source)
+    wanted = [0 if math.isnan(v) else max(limits.min, min(limits.max, int(np.clip(v, -1e25, 1e25)))) for v in given.tolist()]
+    (got,) = build(one("cast", [given], {"dtype": np.dtype(target)}), target=llvm.host(level)).run([given])
+    assert got.tolist() == wanted
 
 
 @pytest.mark.parametrize("exponent", [2, 0.5, 1.0, -1, 0, 3, 2.5, -0.5])

@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
+from PIL import Image  # noqa: E402
 from torchvision import tv_tensors  # noqa: E402
 from torchvision.transforms.v2 import functional as TF  # noqa: E402
 
@@ -144,6 +145,31 @@ def test_colours(name, kind, channels):
         assert (difference > 0.5).mean() < 0.02
 
 
+PICTURES = [Image.fromarray((SMOOTH[0] * 255).astype(np.uint8).transpose(1, 2, 0)), Image.fromarray(BYTES[0, 0])]
+
+
+@pytest.mark.parametrize("name", COLOUR)
+@pytest.mark.parametrize("picture", PICTURES, ids=["RGB", "L"])
+def test_colours_of_pil_images(name, picture):
+    factors = [100] if name == "solarize" else COLOUR[name] + (random.uniform(0, 2, 50).tolist() if name.startswith("adjust_") else [])
+    for factor in factors:
+        factor = factor % 1 - 0.5 if name == "adjust_hue" else factor
+        values = () if factor is None else (factor,)
+        ours, theirs = getattr(F, name)(picture, *values), getattr(TF, name)(picture, *values)
+        assert ours.mode == theirs.mode
+        np.testing.assert_array_equal(np.array(ours), np.array(theirs), err_msg=str(factor))
+
+
+@pytest.mark.parametrize("case", GEOMETRY)
+@pytest.mark.parametrize("picture", PICTURES, ids=["RGB", "L"])
+def test_geometry_of_pil_images(case, picture):
+    name, options = GEOMETRY[case]
+    ours, theirs = both(name, options, picture, picture)
+    assert (ours.mode, ours.size) == (theirs.mode, theirs.size)
+    difference = np.abs(np.array(ours).astype(int) - np.array(theirs))
+    assert (difference > (1 if name in ("rotate", "affine", "perspective") else 0)).mean() <= (0.005 if name == "rotate" else 0)
+
+
 def test_blur_and_normalisation():
     for data in (BYTES, SMOOTH):
         for options in ({"kernel_size": 5}, {"kernel_size": [3, 7], "sigma": [0.7, 1.5]}):
@@ -176,7 +202,6 @@ def test_dtypes(old, new, scale):
 
 
 def test_presets():
-    from PIL import Image
     from torchvision.transforms import _presets as theirs
 
     data = np.ascontiguousarray((np.kron(SMOOTH[0], np.ones((1, 2, 2))) * 255).astype(np.uint8))

@@ -35,7 +35,8 @@ def open_image(source: str | os.PathLike[str] | IO[bytes], mode: str | None = "R
                     expected, got = f"at most {max_pixels} pixels", f"{image.width} x {image.height}"
                     raise FileFormatError(explain(f"read {name}", expected=expected, got=got, hint="max_pixels=..., if you trust it"))
                 image.load()
-                return _converted(ImageOps.exif_transpose(image), mode)
+                ImageOps.exif_transpose(image, in_place=True)
+                return _converted(image, mode)
     except (FileNotFoundError, IsADirectoryError, PermissionError, FileFormatError):
         raise
     except Exception as error:  # decoders fail in many ways on damaged files

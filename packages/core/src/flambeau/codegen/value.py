@@ -173,9 +173,19 @@ class V:
             return self.differs(0)
         target = vector(scalar_type(d), self.lanes)
         if self.is_float and d.kind in "iu":
-            name = f"llvm.fpto{'s' if d.kind == 'i' else 'u'}i.sat.{suffix(scalar_type(d), self.lanes)}.{suffix(self.element, self.lanes)}"
-            return V(self.code, self.code.call(name, target, [(self.type, self.text)]), d, self.lanes)
+            return self._to_integer(d)
         return self.of(f"{self._conversion(d)} {self.type} {self.text} to {target}", d)
+
+    def _to_integer(self, d: np.dtype) -> V:
+        """`to` for floats, cut to the range beforehand: LLVM's own saturating conversion takes vectors lane by lane."""
+        limits, zero = np.iinfo(d), 0.0
+        low, high = float(limits.min), float(limits.max)  # `high` may be rounded to the number above it
+        wide = np.dtype(np.int32) if d.itemsize < 4 else d
+        convert = "fptosi" if wide.kind == "i" else "fptoui"
+        inside = (self > low - 1 if low == 0 else self >= low) & (self < high)  # false of NaN
+        made = self.of(f"{convert} {self.type} {inside.choose(self, zero).text} to {vector(scalar_type(wide), self.lanes)}", wide)
+        made = (self >= high).choose(limits.max, made)
+        return (made if low == 0 else (self < low).choose(limits.min, made)).to(d)
 
     def _conversion(self, d: np.dtype) -> str:
         bigger = d.itemsize > self.dtype.itemsize

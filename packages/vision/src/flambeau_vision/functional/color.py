@@ -1,6 +1,6 @@
-"""Colours of images (..., C, H, W). A factor is a number, or a tensor (N, 1, 1, 1) with one for each image of a batch.
+"""Colours of images (..., C, H, W) and PIL images. A factor is a number, or a tensor (N, 1, 1, 1) with one for each image of a batch.
 
-The arithmetic is torchvision's, so that equal factors give equal pixels.
+The arithmetic is torchvision's, so that equal factors give equal pixels; PIL images have Pillow's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from typing import Any
 
 import flambeau
 from flambeau.base.errors import ArgumentError, explain
+from flambeau_vision.functional import pil
 from flambeau_vision.functional.convert import check_image, check_range, max_value, to_dtype
+from flambeau_vision.functional.fused import fused
+from flambeau_vision.functional.pil import by_pillow
 
 _GREY = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
@@ -29,6 +32,7 @@ def _grey(x: Any) -> Any:
     return (r * _GREY[0] + g * _GREY[1] + b * _GREY[2]).unsqueeze(-3)
 
 
+@by_pillow(pil.rgb_to_grayscale)
 def rgb_to_grayscale(image: Any, num_output_channels: int = 1) -> Any:
     """Luminance, in one channel or in three equal ones."""
     check_image("rgb_to_grayscale", image, (1, 3))
@@ -42,11 +46,16 @@ def _blend(image: Any, other: Any, ratio: Any) -> Any:
     return _finish(_work(image) * ratio + other * (1.0 - ratio), image)
 
 
+@by_pillow(pil.adjust_brightness)
 def adjust_brightness(image: Any, brightness_factor: Any) -> Any:
     """Multiply: 0 is black, 1 leaves the image."""
     check_image("adjust_brightness", image, (1, 3))
     check_range("adjust_brightness", "brightness_factor", brightness_factor, 0)
-    return _finish(_work(image) * brightness_factor, image)
+    return fused(_brighter, image, brightness_factor)
+
+
+def _brighter(image: Any, factor: Any) -> Any:
+    return _finish(_work(image) * factor, image)
 
 
 def _flat(image: Any) -> Any:
@@ -55,26 +64,41 @@ def _flat(image: Any) -> Any:
     return grey if image.dtype.is_floating_point else grey.floor()
 
 
+@by_pillow(pil.adjust_contrast)
 def adjust_contrast(image: Any, contrast_factor: Any) -> Any:
     """Blend with the mean luminance: 0 is grey, 1 leaves the image."""
     check_image("adjust_contrast", image, (1, 3))
     check_range("adjust_contrast", "contrast_factor", contrast_factor, 0)
-    return _blend(image, _flat(image).mean((-3, -2, -1), keepdim=True), contrast_factor)
+    return fused(_contrasted, image, contrast_factor)
 
 
+def _contrasted(image: Any, factor: Any) -> Any:
+    return _blend(image, _flat(image).mean((-3, -2, -1), keepdim=True), factor)
+
+
+@by_pillow(pil.adjust_saturation)
 def adjust_saturation(image: Any, saturation_factor: Any) -> Any:
     """Blend with the luminance of each pixel: 0 is grey, 1 leaves the image."""
     check_image("adjust_saturation", image, (1, 3))
     check_range("adjust_saturation", "saturation_factor", saturation_factor, 0)
-    return image if image.shape[-3] == 1 else _blend(image, _flat(image), saturation_factor)
+    return image if image.shape[-3] == 1 else fused(_saturated, image, saturation_factor)
 
 
+def _saturated(image: Any, factor: Any) -> Any:
+    return _blend(image, _flat(image), factor)
+
+
+@by_pillow(pil.adjust_hue)
 def adjust_hue(image: Any, hue_factor: Any) -> Any:
     """Turn the colour circle by a share of it, -0.5..0.5."""
     check_image("adjust_hue", image, (1, 3))
     check_range("adjust_hue", "hue_factor", hue_factor, -0.5, 0.5)
     if image.shape[-3] == 1 or image.numel() == 0:
         return image
+    return fused(_turned, image, hue_factor)
+
+
+def _turned(image: Any, hue_factor: Any) -> Any:
     h, s, v = rgb_to_hsv(to_dtype(image, flambeau.float32, scale=True)).unbind(-3)
     turn = hue_factor.reshape(-1, 1, 1) if hasattr(hue_factor, "reshape") else hue_factor
     return to_dtype(hsv_to_rgb(flambeau.stack([(h + turn) % 1.0, s, v], -3)), image.dtype, scale=True)
@@ -103,6 +127,7 @@ def hsv_to_rgb(image: Any) -> Any:
     return flambeau.stack(parts, -3)
 
 
+@by_pillow(pil.adjust_gamma)
 def adjust_gamma(image: Any, gamma: float, gain: float = 1) -> Any:
     """gain * image ** gamma, of pixels 0..1."""
     check_range("adjust_gamma", "gamma", gamma, 0)
@@ -110,6 +135,7 @@ def adjust_gamma(image: Any, gamma: float, gain: float = 1) -> Any:
     return to_dtype((scaled**gamma * gain).clamp(0.0, 1.0), image.dtype, scale=True)
 
 
+@by_pillow(pil.adjust_sharpness)
 def adjust_sharpness(image: Any, sharpness_factor: Any) -> Any:
     """Blend with a 3x3 blur: 0 is blurred, 1 leaves the image, 2 sharpens. The border pixels stay."""
     check_image("adjust_sharpness", image, (1, 3))
@@ -128,12 +154,14 @@ def adjust_sharpness(image: Any, sharpness_factor: Any) -> Any:
     return _finish(x + inner * (1.0 - sharpness_factor), image)
 
 
+@by_pillow(pil.invert)
 def invert(image: Any) -> Any:
     """The negative."""
     white = max_value(image.dtype)
     return 1.0 - image if image.dtype.is_floating_point else (int(white) - image.to(flambeau.int64)).to(image.dtype)
 
 
+@by_pillow(pil.posterize)
 def posterize(image: Any, bits: int) -> Any:
     """Keep the highest `bits` of 8."""
     if image.dtype.is_floating_point:
@@ -146,12 +174,14 @@ def posterize(image: Any, bits: int) -> Any:
     return ((image.to(flambeau.int64) >> shift) << shift).to(image.dtype)
 
 
+@by_pillow(pil.solarize)
 def solarize(image: Any, threshold: float) -> Any:
     """Invert the pixels that are at least `threshold`."""
     check_range("solarize", "threshold", threshold, 0, max_value(image.dtype))
     return flambeau.where(image >= threshold, invert(image), image)
 
 
+@by_pillow(pil.autocontrast)
 def autocontrast(image: Any) -> Any:
     """Stretch each channel to the whole range."""
     check_image("autocontrast", image, (1, 3))
@@ -164,6 +194,7 @@ def autocontrast(image: Any) -> Any:
     return _finish(flambeau.where(flat, x, (x - low) * scale), image)
 
 
+@by_pillow(pil.equalize)
 def equalize(image: Any) -> Any:
     """Spread the histogram of each channel evenly, over 256 levels."""
     check_image("equalize", image, (1, 3))

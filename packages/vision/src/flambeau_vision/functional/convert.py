@@ -9,6 +9,7 @@ import numpy as np
 import flambeau
 from flambeau import Tensor
 from flambeau.base.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, explain
+from flambeau_vision.functional.fused import fused
 from flambeau_vision.types import Image
 
 _ROUNDING = 1e-3  # keeps 1.0 below the next integer when floats become integers
@@ -16,12 +17,22 @@ _ROUNDING = 1e-3  # keeps 1.0 below the next integer when floats become integers
 _TOO_COARSE = ((flambeau.float32, flambeau.int32), (flambeau.float32, flambeau.int64), (flambeau.float64, flambeau.int64))
 
 
+def is_pil(x: Any) -> bool:
+    """Whether x is a PIL image, without importing Pillow."""
+    return hasattr(x, "getbands")
+
+
+def channels_of(x: Any) -> int:
+    """The channels of a PIL image or of pixels (..., C, H, W)."""
+    return len(x.getbands()) if is_pil(x) else int(x.shape[-3])
+
+
 def pil_to_tensor(pic: Any) -> Any:
     """The pixels of a PIL image, (C, H, W), in its own range: uint8 for 8 bits, int32 for 16, float32 for mode "F".
 
     A palette becomes its colours (RGB, or RGBA where something is transparent); "1" becomes 0 and 1.
     """
-    if not hasattr(pic, "getbands"):
+    if not is_pil(pic):
         raise ArgumentTypeError(explain("pil_to_tensor", expected="a PIL image", got=type(pic).__name__))
     if pic.mode == "P":
         pic = pic.convert("RGBA" if "transparency" in pic.info else "RGB")
@@ -92,10 +103,14 @@ def to_dtype(inpt: Any, dtype: Any = flambeau.float32, scale: bool = False) -> A
             raise DtypeError(explain("to_dtype", expected="integers that the floats can tell apart", got=f"{source} to {dtype}"))
         return (plain * (max_value(dtype) + 1.0 - _ROUNDING)).to(dtype)
     if dtype.is_floating_point:
-        return plain.to(dtype) / max_value(source)
+        return fused(_unit, plain, flambeau.tensor(max_value(source), dtype=dtype, device=plain.device))
     old, new = (int(np.log2(max_value(kind) + 1)) for kind in (source, dtype))
     wide = plain.to(flambeau.int64)
     return (wide >> (old - new) if old > new else wide << (new - old)).to(dtype)
+
+
+def _unit(x: Any, white: Any) -> Any:
+    return x.to(white.dtype) / white
 
 
 def check_image(op: str, x: Any, channels: tuple[int, ...] = ()) -> None:

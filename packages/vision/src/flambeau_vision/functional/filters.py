@@ -10,6 +10,7 @@ import numpy as np
 import flambeau
 from flambeau.base.errors import ArgumentError, DtypeError, ShapeError, explain
 from flambeau.nn import functional as F
+from flambeau_vision.functional.fused import fused
 
 
 def normalize(image: Any, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> Any:
@@ -22,8 +23,12 @@ def normalize(image: Any, mean: Sequence[float], std: Sequence[float], inplace: 
     if image.ndim < 3 or len(middle) not in (1, image.shape[-3]) or len(spread) not in (1, image.shape[-3]):
         got = f"shape {tuple(image.shape)} with {len(middle)} and {len(spread)} numbers"
         raise ShapeError(explain("normalize", expected="(..., C, H, W) and one number or C numbers", got=got))
-    out = (image - middle.reshape(-1, 1, 1)) / spread.reshape(-1, 1, 1)
+    out = fused(_standardized, image, middle.reshape(-1, 1, 1), spread.reshape(-1, 1, 1))
     return image.copy_(out) if inplace else out
+
+
+def _standardized(image: Any, mean: Any, std: Any) -> Any:
+    return (image - mean) / std
 
 
 def _gauss(size: int, sigma: np.ndarray) -> np.ndarray:

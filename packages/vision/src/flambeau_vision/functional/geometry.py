@@ -18,6 +18,9 @@ from flambeau import Tensor
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau_vision.functional.boxes import clamp_bounding_boxes, convert_bounding_box_format
+from flambeau_vision.functional.convert import is_pil, pil_to_tensor, to_pil_image
+from flambeau_vision.functional.fused import fused
+from flambeau_vision.functional.pil import MODES, mirrored, resized
 from flambeau_vision.types import BoundingBoxes, BoundingBoxFormat, KeyPoints, Mask, wrap
 
 
@@ -47,10 +50,15 @@ class Geometry:
     points: Callable[[Any], Any]
     size: tuple[int, int]
     clamp: bool = True  # whether boxes end at the border
+    pil: Callable[[Any], Any] | None = None  # a PIL image of MODES, by Pillow
 
 
 def apply_geometry(inpt: Any, geometry: Geometry, batched: bool = False) -> Any:
     """The same kind of thing, moved. `batched` says whether the first axis counts images."""
+    if is_pil(inpt):
+        if geometry.pil is not None and inpt.mode in MODES:
+            return geometry.pil(inpt)
+        return to_pil_image(apply_geometry(pil_to_tensor(inpt), geometry))
     if isinstance(inpt, BoundingBoxes):
         return _move_boxes(inpt, geometry)
     if isinstance(inpt, KeyPoints):
@@ -129,7 +137,8 @@ def output_size(height: int, width: int, size: Any, max_size: int | None = None)
     return (new_long, new_short) if height > width else (new_short, new_long)
 
 
-def _resample(x: Any, size: tuple[int, int], mode: str, antialias: bool) -> Any:
+def resample(x: Any, size: tuple[int, int], mode: str, antialias: bool) -> Any:
+    """Pixels (N, C, H, W) resized, in their dtype."""
     if min(size) < 1 or min(x.shape[-2:]) < 1:
         raise ArgumentError(explain("resize", expected="sides of at least one pixel", got=f"{tuple(x.shape[-2:])} to {size}"))
     if tuple(x.shape[-2:]) == size:
@@ -152,7 +161,12 @@ def resizing(old: tuple[int, int], size: tuple[int, int], interpolation: Any, an
     """All images to one size."""
     mode = mode_of(interpolation)
     ratio = (size[1] / max(old[1], 1), size[0] / max(old[0], 1))
-    return Geometry(lambda x, mask: _resample(x, size, "nearest" if mask else mode, antialias), lambda xy: xy * _offsets(ratio, xy), size)
+    return Geometry(
+        lambda x, mask: resample(x, size, "nearest" if mask else mode, antialias),
+        lambda xy: xy * _offsets(ratio, xy),
+        size,
+        pil=lambda image: resized(image, size, mode),
+    )
 
 
 # -- crops, padding, flips ----------------------------------------------------------------------------------------------------------------
@@ -161,8 +175,13 @@ def cropping(top: Any, left: Any, height: int, width: int) -> Geometry:
     tops, lefts = np.asarray(top, np.int64).reshape(-1), np.asarray(left, np.int64).reshape(-1)
     if height < 0 or width < 0:
         raise ArgumentError(explain("crop", expected="height and width of 0 or more", got=f"{height} x {width}"))
-    shift = np.stack([lefts, tops], -1)
-    return Geometry(lambda x, mask: _crop(x, tops, lefts, height, width), lambda xy: xy - _offsets(shift, xy), (height, width))
+    shift, (x1, y1) = np.stack([lefts, tops], -1), (int(lefts[0]), int(tops[0]))
+    return Geometry(
+        lambda x, mask: _crop(x, tops, lefts, height, width),
+        lambda xy: xy - _offsets(shift, xy),
+        (height, width),
+        pil=lambda image: image.crop((x1, y1, x1 + width, y1 + height)),
+    )
 
 
 def _crop(x: Any, tops: Any, lefts: Any, height: int, width: int) -> Any:
@@ -179,6 +198,9 @@ def _crop(x: Any, tops: Any, lefts: Any, height: int, width: int) -> Any:
     return flambeau.stack(parts)
 
 
+_MIRROR = {-1: lambda x, which: flambeau.where(which, x.flip(-1), x), -2: lambda x, which: flambeau.where(which, x.flip(-2), x)}
+
+
 def flipping(which: Any, old: tuple[int, int], axis: int) -> Geometry:
     """Mirror the images that are chosen: axis -1 left to right, -2 upside down."""
     chosen = np.asarray(which, bool).reshape(-1)
@@ -187,7 +209,7 @@ def flipping(which: Any, old: tuple[int, int], axis: int) -> Geometry:
     def pixels(x: Any, mask: bool) -> Any:
         if chosen.all() or not chosen.any():
             return x.flip(axis) if chosen.any() else x
-        return flambeau.where(flambeau.from_numpy(chosen.reshape(-1, 1, 1, 1)).to(x.device), x.flip(axis), x)
+        return fused(_MIRROR[axis], x, flambeau.from_numpy(chosen.reshape(-1, 1, 1, 1)).to(x.device))
 
     def points(xy: Any) -> Any:
         sign = np.ones((len(chosen), 1, 2), np.float32)
@@ -196,7 +218,7 @@ def flipping(which: Any, old: tuple[int, int], axis: int) -> Geometry:
         shift[chosen, :, 0 if axis == -1 else 1] = side
         return xy * flambeau.from_numpy(sign).to(xy.device) + flambeau.from_numpy(shift).to(xy.device)
 
-    return Geometry(pixels, points, old)
+    return Geometry(pixels, points, old, pil=lambda image: mirrored(image, axis) if chosen[0] else image)
 
 
 PADDING_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "symmetric": "symmetric"}
@@ -227,9 +249,8 @@ def padding_out(old: tuple[int, int], padding: Any, fill: Any = 0, padding_mode:
 
     def pixels(x: Any, mask: bool) -> Any:
         if padding_mode == "constant":
-            return fill_outside(
-                F.pad(x, (left, right, top, bottom)), F.pad(flambeau.ones_like(x[:, :1]), (left, right, top, bottom)), fill, mask
-            )
+            sides = (left, right, top, bottom)
+            return fill_outside(F.pad(x, sides), lambda: F.pad(flambeau.ones_like(x[:, :1]), sides), fill, mask)
         if padding_mode == "symmetric":
             return _symmetric(x, (left, right, top, bottom))
         work = x if x.dtype.is_floating_point else x.to(flambeau.float32)
@@ -246,12 +267,12 @@ def _symmetric(x: Any, sides: tuple[int, int, int, int]) -> Any:
     return x
 
 
-def fill_outside(x: Any, inside: Any, fill: Any, mask: bool) -> Any:
-    """x where `inside` (N, 1, H, W) is not zero, and `fill` elsewhere: a number, or one for each channel. Masks get 0."""
+def fill_outside(x: Any, inside: Callable[[], Any], fill: Any, mask: bool) -> Any:
+    """x where `inside()` (N, 1, H, W) is not zero, and `fill` elsewhere: a number, or one for each channel. Masks get 0."""
     values = np.atleast_1d(np.asarray(0 if mask or fill is None else fill, np.float64))
     if not values.any():
         return x
     if len(values) not in (1, x.shape[1]):
         raise ArgumentError(explain("fill", expected=f"one number or {x.shape[1]}", got=repr(fill)))
     colour = flambeau.from_numpy(values.reshape(1, -1, 1, 1)).to(x.device).to(x.dtype)
-    return flambeau.where(inside != 0, x, colour)
+    return flambeau.where(inside() != 0, x, colour)

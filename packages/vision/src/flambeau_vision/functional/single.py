@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau_vision.functional.convert import pil_to_tensor, to_pil_image
+from flambeau_vision.functional.convert import is_pil
 from flambeau_vision.functional.geometry import (
     Geometry,
     InterpolationMode,
@@ -26,7 +26,7 @@ _BILINEAR, _NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 
 def canvas_of(inpt: Any) -> tuple[int, int]:
     """(height, width) of an image, of a mask, or of what boxes and points lie on."""
-    if hasattr(inpt, "getbands"):
+    if is_pil(inpt):
         return int(inpt.height), int(inpt.width)
     if hasattr(inpt, "canvas_size"):
         size: tuple[int, int] = inpt.canvas_size
@@ -36,10 +36,7 @@ def canvas_of(inpt: Any) -> tuple[int, int]:
 
 def move(inpt: Any, geometry: Geometry) -> Any:
     """The same kind of thing, moved."""
-    if hasattr(inpt, "getbands"):
-        return to_pil_image(apply_geometry(pil_to_tensor(inpt), geometry))
-    batched = inpt.ndim == 4
-    out = apply_geometry(inpt, geometry, batched)
+    out = apply_geometry(inpt, geometry, not is_pil(inpt) and inpt.ndim == 4)
     return wrap(out, inpt) if isinstance(inpt, (Image, Mask)) else out
 
 

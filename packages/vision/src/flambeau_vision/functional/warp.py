@@ -15,6 +15,7 @@ import flambeau
 from flambeau.base.errors import ArgumentError, explain
 from flambeau.nn import functional as F
 from flambeau_vision.functional.geometry import Geometry, fill_outside, mode_of
+from flambeau_vision.functional.pil import warped
 
 _FINE = 1e4  # a corner that lies past a pixel's edge by less than 1 / _FINE does not need another pixel
 
@@ -58,7 +59,7 @@ def warping(matrices: Any, size: tuple[int, int], interpolation: Any, fill: Any 
         grid = grid.expand(x.shape[0], *grid.shape[1:])
         return _sample(x, grid, "nearest" if mask else mode, fill, mask)
 
-    return Geometry(pixels, lambda xy: _map(forward, xy), size, clamp)
+    return Geometry(pixels, lambda xy: _map(forward, xy), size, clamp, lambda image: warped(image, back[0], size, mode, fill))
 
 
 def _grid(back: np.ndarray, size: tuple[int, int], old: tuple[int, int]) -> np.ndarray:
@@ -78,9 +79,9 @@ def _sample(x: Any, grid: Any, mode: str, fill: Any, mask: bool) -> Any:
     if not mask and fill is not None and np.any(fill):
         inside = F.grid_sample(flambeau.ones_like(work[:, :1]), grid, mode=mode, padding_mode="zeros", align_corners=False)
         if mode == "nearest":
-            out = fill_outside(out, inside >= 0.5, fill, mask)
+            out = fill_outside(out, lambda: inside >= 0.5, fill, mask)
         else:
-            out = out * inside + (1.0 - inside) * fill_outside(flambeau.zeros_like(out), flambeau.zeros_like(inside), fill, mask)
+            out = out * inside + (1.0 - inside) * fill_outside(flambeau.zeros_like(out), lambda: flambeau.zeros_like(inside), fill, mask)
     if x.dtype.is_floating_point:
         return out
     if x.dtype == flambeau.uint8:

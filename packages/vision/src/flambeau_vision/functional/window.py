@@ -1,4 +1,7 @@
-"""A window of its own in each image of a batch, resized to one size: two matrix products for the whole batch."""
+"""A window of its own in each image of a batch, resized to one size.
+
+Small images take two matrix products for the whole batch; large ones are quicker one by one, each with the few pixels that count.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import numpy as np
 
 import flambeau
 from flambeau.base.errors import ArgumentError, explain
-from flambeau_vision.functional.geometry import Geometry, mode_of
+from flambeau_vision.functional.geometry import Geometry, mode_of, resample
+
+_LARGE = 1 << 16  # elements of an image
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -27,18 +32,23 @@ _FILTERS = {"bilinear": (_triangle, 1.0), "bicubic": (_cubic, 2.0)}
 
 def weights(start: np.ndarray, length: np.ndarray, old: int, new: int, mode: str, antialias: bool) -> np.ndarray:
     """(N, new, old): how much each old pixel counts in each new one, for windows [start, start + length)."""
-    step = (length / new).reshape(-1, 1, 1)
-    centre = (np.arange(new).reshape(1, -1, 1) + 0.5) * step
-    place = np.arange(old).reshape(1, 1, -1) - start.reshape(-1, 1, 1)  # of the old pixel, in the window
-    inside = (place >= 0) & (place < length.reshape(-1, 1, 1))
+    start, length = start.reshape(-1, 1, 1), length.reshape(-1, 1, 1)
+    step, number = length / new, np.arange(new).reshape(1, -1, 1)
     if mode.startswith("nearest"):
-        wanted = np.floor(centre if mode == "nearest-exact" else np.arange(new).reshape(1, -1, 1) * step)
-        return np.asarray((place == wanted) & inside, np.float32)
-    kernel, support = _FILTERS[mode]
-    width = np.maximum(step, 1.0) if antialias else np.ones_like(step)
-    values = np.where(inside, kernel((place + 0.5 - centre) / width), 0.0)
-    values = np.where(np.abs(place + 0.5 - centre) < support * width + 0.5, values, 0.0)
-    return np.asarray(values / values.sum(-1, keepdims=True), np.float32)
+        place = start + np.floor((number + 0.5 if mode == "nearest-exact" else number) * step).astype(np.int64)
+        values = np.ones(place.shape)
+    else:
+        kernel, support = _FILTERS[mode]
+        width = np.maximum(step, 1.0) if antialias else np.ones_like(step)
+        centre = start + (number + 0.5) * step
+        taps = int(np.ceil(2 * support * width.max())) + 1
+        place = np.floor(centre - support * width).astype(np.int64) + np.arange(taps)
+        values = kernel((place + 0.5 - centre) / width)
+    inside = (place >= start) & (place < start + length)
+    values = np.where(inside, values, 0.0)
+    out = np.zeros((len(start), new, old + 1), np.float32)  # the last column takes what lies outside the window
+    np.put_along_axis(out, np.where(inside, place, old), values / values.sum(-1, keepdims=True), -1)
+    return out[..., :old]
 
 
 def windows_resized(windows: np.ndarray, size: tuple[int, int], interpolation: Any, antialias: bool) -> Geometry:
@@ -50,6 +60,9 @@ def windows_resized(windows: np.ndarray, size: tuple[int, int], interpolation: A
 
     def pixels(x: Any, mask: bool) -> Any:
         how = "nearest" if mask else mode
+        if x[:1].numel() >= _LARGE:
+            places = enumerate(windows.tolist())
+            return flambeau.cat([resample(x[i : i + 1, :, t : t + h, s : s + w], size, how, antialias) for i, (t, s, h, w) in places])
         work = x if x.dtype.is_floating_point else x.to(flambeau.float32)
         down = flambeau.from_numpy(weights(top, height, x.shape[-2], size[0], how, antialias)).to(x.device).to(work.dtype)
         across = flambeau.from_numpy(weights(left, width, x.shape[-1], size[1], how, antialias)).to(x.device).to(work.dtype)

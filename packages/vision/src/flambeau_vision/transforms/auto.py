@@ -9,8 +9,9 @@ import numpy as np
 
 from flambeau.base.errors import ArgumentError, explain
 from flambeau_vision import functional as F
-from flambeau_vision.functional.convert import max_value
+from flambeau_vision.functional.convert import is_pil, max_value
 from flambeau_vision.functional.geometry import InterpolationMode
+from flambeau_vision.functional.single import canvas_of
 from flambeau_vision.transforms.base import coins, integers
 from flambeau_vision.transforms.compose import EachImage
 from flambeau_vision.types import Image, wrap
@@ -63,7 +64,7 @@ _TRIVIAL: Space = {
 
 
 def apply_named(image: Any, name: str, strength: float, interpolation: Any, fill: Any) -> Any:
-    """One operation of the list on (C, H, W)."""
+    """One operation of the list on (C, H, W) or a PIL image."""
     if name in ("ShearX", "ShearY"):
         degrees = float(np.degrees(np.arctan(strength)))
         shear = (degrees, 0.0) if name == "ShearX" else (0.0, degrees)
@@ -76,7 +77,7 @@ def apply_named(image: Any, name: str, strength: float, interpolation: Any, fill
     if name == "Posterize":
         return F.posterize(image, int(strength))
     if name == "Solarize":
-        return F.solarize(image, strength * max_value(image.dtype))
+        return F.solarize(image, strength * (255 if is_pil(image) else max_value(image.dtype)))
     simple: dict[str, Callable[[], Any]] = {
         "Identity": lambda: image,
         "Brightness": lambda: F.adjust_brightness(image, 1.0 + strength),
@@ -110,14 +111,14 @@ class _Augment(EachImage):
         raise NotImplementedError
 
     def one(self, things: list[Any]) -> list[Any]:
-        images = [thing for thing in things if isinstance(thing, Image)]
+        images = [thing for thing in things if isinstance(thing, Image) or is_pil(thing)]
         if len(images) != 1 or len(things) != 1:
             got = ", ".join(type(thing).__name__ for thing in things)
             raise ArgumentError(explain(type(self).__name__, expected="a single image, without masks, boxes or points", got=got))
-        image = images[0].plain()
-        for name, strength in self.picks(image.shape[-2], image.shape[-1]):
+        image = images[0] if is_pil(images[0]) else images[0].plain()
+        for name, strength in self.picks(*canvas_of(image)):
             image = apply_named(image, name, strength, self.interpolation, self.fill)
-        return [wrap(image, images[0])]
+        return [image if is_pil(image) else wrap(image, images[0])]
 
 
 class RandAugment(_Augment):

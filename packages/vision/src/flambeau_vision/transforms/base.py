@@ -16,7 +16,7 @@ import flambeau
 from flambeau import Tensor
 from flambeau.base import tree
 from flambeau.base.errors import ArgumentError, ShapeError, explain
-from flambeau_vision.functional.convert import pil_to_tensor, to_pil_image
+from flambeau_vision.functional.convert import channels_of, is_pil, pil_to_tensor, to_pil_image
 from flambeau_vision.functional.geometry import Geometry, apply_geometry
 from flambeau_vision.functional.single import canvas_of
 from flambeau_vision.types import BoundingBoxes, Image, KeyPoints, Mask, wrap
@@ -54,12 +54,18 @@ class Transform:
         """New pixels of (N, C, H, W)."""
         return x
 
+    by_pillow = False  # whether `image` takes PIL images too
+
     def apply(self, inpt: Any, params: dict[str, Any], frame: Frame) -> Any:
-        """An Image, Mask, BoundingBoxes or KeyPoints, transformed."""
+        """An Image, Mask, BoundingBoxes, KeyPoints or PIL image, transformed."""
         move = self.geometry(params, frame)
         if move is not None:
             out = apply_geometry(inpt, move, frame.batch is not None)
             return wrap(out, inpt) if isinstance(inpt, (Image, Mask)) else out
+        if is_pil(inpt):
+            return (
+                self.image(inpt, params, frame) if self.by_pillow else to_pil_image(self.image(pil_to_tensor(inpt)[None], params, frame)[0])
+            )
         if not isinstance(inpt, Image):
             return inpt
         plain = inpt.plain()
@@ -91,37 +97,35 @@ class Transform:
 
 def read(leaf: Any, first: bool) -> Any:
     """What a part of a sample means, or None when it is passed on."""
-    if isinstance(leaf, _MEANT):
+    if isinstance(leaf, _MEANT) or is_pil(leaf):
         return leaf
-    if hasattr(leaf, "getbands"):
-        return Image(pil_to_tensor(leaf))
     return Image(leaf) if first and isinstance(leaf, Tensor) and leaf.ndim >= 3 else None
 
 
 def write(new: Any, old: Any) -> Any:
     """The result in the form that the input had."""
-    if hasattr(old, "getbands"):
-        return to_pil_image(new.plain()) if isinstance(new, Image) and new.plain().ndim == 3 else new
     return new if isinstance(old, _MEANT) or not isinstance(new, Image) else new.plain()
 
 
 def frame_of(name: str, things: list[Any]) -> Frame:
     """The common frame; ShapeError when images, masks and boxes of one sample do not have the same size."""
-    images = [thing for thing in things if isinstance(thing, Image)]
+    images = [thing for thing in things if isinstance(thing, Image) or is_pil(thing)]
     sizes = {canvas_of(thing) for thing in things}
     if len(sizes) > 1:
         raise ShapeError(explain(name, expected="images, masks and canvases of one size", got=" and ".join(map(str, sorted(sizes)))))
     (height, width) = sizes.pop()
     batch = None
     for thing in images:
+        if is_pil(thing):
+            continue
         if thing.ndim > 4:
             raise ShapeError(explain(name, expected="images (C, H, W) or (N, C, H, W)", got=f"shape {tuple(thing.shape)}"))
         if thing.ndim == 4:
             batch = int(thing.shape[0])
-    if batch is not None and any(int(thing.shape[0]) != batch for thing in things):
-        got = ", ".join(str(tuple(thing.shape)) for thing in things)
+    if batch is not None and any(is_pil(thing) or int(thing.shape[0]) != batch for thing in things):
+        got = ", ".join("a PIL image" if is_pil(thing) else str(tuple(thing.shape)) for thing in things)
         raise ShapeError(explain(name, expected=f"{batch} images, masks and sets of boxes", got=got))
-    return Frame(height, width, int(images[0].shape[-3]) if images else 1, batch)
+    return Frame(height, width, channels_of(images[0]) if images else 1, batch)
 
 
 # -- drawing ------------------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import flambeau
 from flambeau.base.errors import ArgumentError, explain
 from flambeau_vision import functional
+from flambeau_vision.functional.convert import channels_of
 from flambeau_vision.functional.geometry import numbers
 from flambeau_vision.transforms.base import Frame, Transform, check_chance, coins, span, uniform
 
@@ -22,6 +23,8 @@ def _factors(drawn: np.ndarray, like: Any) -> Any:
 class Grayscale(Transform):
     """Luminance, in 1 or 3 channels."""
 
+    by_pillow = True
+
     def __init__(self, num_output_channels: int = 1) -> None:
         self.num_output_channels = num_output_channels
 
@@ -31,6 +34,8 @@ class Grayscale(Transform):
 
 class _Sometimes(Transform):
     """Changes images with chance p, each by itself."""
+
+    by_pillow = True
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = check_chance(type(self).__name__, p)
@@ -57,7 +62,7 @@ class RandomGrayscale(_Sometimes):
         super().__init__(p)
 
     def change(self, x: Any) -> Any:
-        return functional.rgb_to_grayscale(x, x.shape[-3])
+        return functional.rgb_to_grayscale(x, channels_of(x))
 
 
 class RandomInvert(_Sometimes):
@@ -120,6 +125,8 @@ class ColorJitter(Transform):
     Each is a range, or a number: b means a factor from max(0, 1 - b) to 1 + b, and for hue a turn from -b to b (at most 0.5).
     In a batch each image has factors of its own; the order is one for all.
     """
+
+    by_pillow = True
 
     def __init__(self, brightness: Any = None, contrast: Any = None, saturation: Any = None, hue: Any = None) -> None:
         self.brightness = self._range("brightness", brightness, 1.0, 0.0)

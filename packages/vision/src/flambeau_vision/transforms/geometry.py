@@ -125,8 +125,13 @@ class RandomCrop(Transform):
 
 
 def _then(first: Geometry, second: Geometry) -> Geometry:
+    one, two = first.pil, second.pil
     return Geometry(
-        lambda x, mask: second.pixels(first.pixels(x, mask), mask), lambda xy: second.points(first.points(xy)), second.size, second.clamp
+        lambda x, mask: second.pixels(first.pixels(x, mask), mask),
+        lambda xy: second.points(first.points(xy)),
+        second.size,
+        second.clamp,
+        None if one is None or two is None else lambda image: two(one(image)),
     )
 
 
