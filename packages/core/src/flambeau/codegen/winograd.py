@@ -1,0 +1,139 @@
+"""Convolutions with 3x3 filters by tiles of 4x4 outputs, with a quarter of the multiplications.
+
+Each output tile comes of 36 products instead of 144 (bilinear.py). Where that pays is decided here, by shapes alone, so that eager kernels
+and compiled programs compute the same. The gradient of the input is the same with filters turned by half a turn; that of the weight
+transforms tiles of both images, sums their products over all tiles, and transforms what is left.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flambeau.codegen.bilinear import toom_cook, transposed
+from flambeau.codegen.contraction import shape_of_tiles
+from flambeau.codegen.epilogue import Epilogue
+from flambeau.codegen.image import Image, image
+from flambeau.codegen.layout import Ints
+from flambeau.codegen.llvm import Target
+from flambeau.codegen.loops import Kernel
+from flambeau.codegen.nodes import Access, Buffer, Node
+from flambeau.codegen.packing import write_transposed
+from flambeau.codegen.panels import Source, write_panels
+from flambeau.codegen.tile import rows_of_tile
+from flambeau.codegen.winograd_steps import BLOCK, Grid, Products, write_filters, write_products, write_tiles
+
+if TYPE_CHECKING:
+    from flambeau.codegen.convolve import Shape
+
+Steps = list[list[Kernel]]
+ALGORITHM = toom_cook(4, 3)
+_SIZE = ALGORITHM.outputs
+_POINTS = ALGORITHM.points**2
+_NEAR = 2 << 20  # bytes of transformed tiles that are made, used and forgotten together
+_CHUNKS = 16  # the most parts that an image is cut into for that
+_ALIAS = 1024  # rows so many bytes apart fall on the same few cache lines
+
+
+def is_for_tiles(s: Shape, dtype: np.dtype) -> bool:
+    """Whether a convolution, or one of its gradients, is computed so."""
+    plain = s.groups == 1 and s.kernel == (1, 3, 3) and s.stride == s.dilation == (1, 1, 1) and s.sizes[0] == s.out[0] == 1
+    return plain and s.low[0] == 0 and dtype == np.float32
+
+
+def _tiles(s: Shape, sizes: Ints) -> Grid:
+    return Grid((s.batch, *(-(-n // _SIZE) for n in sizes[1:])), _SIZE, sizes[1:])
+
+
+def _read(x: Access, grid: Grid, low: Ints, size: int, target: Target) -> tuple[Steps, Image]:
+    """An image of which all tiles of this size can be read, whose first one begins `low` before the first position."""
+    reach = [(n - 1) * _SIZE + size for n in grid.counts[1:]]
+    before = [max(n, 0) for n in low]
+    after = [max(r - n - have, 0) for r, n, have in zip(reach, low, x.shape[-2:])]
+    steps, img = image(x, (0, *before), (0, *after), target)
+    start = img.start + sum((b - n) * stride for b, n, stride in zip(before, low, img.strides[3:]))
+    return steps, Image(img.buffer, start, img.strides)
+
+
+def _pitch(channels: int, lanes: int, item: int) -> int:
+    """Elements from one transformed tile to the next."""
+    whole = -(-channels // lanes) * lanes
+    return whole + (lanes if whole * item % _ALIAS == 0 else 0)
+
+
+def _cut(total: int, size: int, each: int) -> list[tuple[int, int]]:
+    """Equal runs of whole multiples of `each` that cover `total`, with at most so many bytes (of `size` an element) as stay near."""
+    units = -(-total // each)
+    parts = min(max(total * size // _NEAR, 1), _CHUNKS, units)
+    share = -(-units // parts) * each
+    return [(at, min(at + share, total)) for at in range(0, total, share)]
+
+
+def correlate(x: Access, w: Access, source: Source, turned: bool, low: Ints, node: Node, epilogue: Epilogue, target: Target) -> Steps:
+    """The output for the image x and the filters that `source` makes panels of, with `low` zeros before it along height and width."""
+    batch, _, *sizes, columns = node.params["full"]
+    grid = Grid((batch, *(-(-n // _SIZE) for n in sizes)), _SIZE, tuple(sizes))
+    channels, lanes = x.shape[1], target.lanes(x.dtype.itemsize)
+    steps, img = _read(x, grid, low, ALGORITHM.points, target)
+    vectors = shape_of_tiles(target, x.dtype, (grid.total,), columns)
+    packed, packing = write_panels(w.buffer, source, vectors, target)
+    filters, made = write_filters(packed, ALGORITHM.taps, turned, ALGORITHM.filter, target)
+    strip = -(-grid.total // -(-grid.total // rows_of_tile(target, vectors)))
+    block = strip * max(min(BLOCK, grid.total) // strip, 1)
+    places = epilogue.strides(node.params["full"])
+    pitch, width = _pitch(channels, lanes, x.dtype.itemsize), filters.shape[-1]
+    steps += [packing, made]
+    for first, last in _cut(grid.total, _POINTS * pitch * x.dtype.itemsize, block):
+        tiles = Buffer((_POINTS, last - first, pitch), x.dtype)
+        products = Products(
+            columns=columns,
+            steps=channels,
+            a=((last - first) * pitch, pitch, 1),
+            b=(channels * width, _POINTS * channels * width, width),
+            vectors=vectors,
+            strip=strip,
+            block=block,
+            matrix=ALGORITHM.result,
+            grid=grid,
+            strides=[places[0], *(tuple(_SIZE * n for n in x) for x in places[2:4]), *places[2:4]],
+        )
+        steps.append(write_tiles(img, channels, grid, ALGORITHM.data, tiles, (first, last), target))
+        blocks = (first // block, -(-last // block))
+        steps.append(write_products(products, (tiles, -first * pitch), (filters, 0), epilogue, blocks, target))
+    return steps
+
+
+def weight_grad(x: Access, y: Access, s: Shape, result: Buffer, target: Target) -> Steps:
+    """The gradient of the weight, from the image and the gradient of the output."""
+    grid, lanes, item = _tiles(s, s.out), target.lanes(x.dtype.itemsize), x.dtype.itemsize
+    steps, img = _read(x, grid, s.low[1:], ALGORITHM.points, target)
+    more, grad = _read(y, grid, (0, 0), _SIZE, target)
+    steps += more
+    pitches = [_pitch(n, lanes, item) for n in (s.channels, s.filters)]
+    sums = Buffer((1, s.channels * s.taps, s.filters), x.dtype)
+    vectors = shape_of_tiles(target, x.dtype, (s.channels,), s.filters)
+    inner = Node("contract", "sums", (), sums.shape[1:], (sums,))
+    to_memory = Epilogue([inner], [inner], s.filters)
+    strip = -(-s.channels // -(-s.channels // rows_of_tile(target, vectors)))
+    for first, last in _cut(grid.total, _POINTS * sum(pitches) * item, 1):
+        count = last - first
+        tiles, grads = (Buffer((_POINTS, count, n), x.dtype) for n in pitches)
+        products = Products(
+            columns=s.filters,
+            steps=count,
+            a=(count * pitches[0], 1, pitches[0]),
+            b=(count * pitches[1], vectors * lanes, pitches[1]),
+            vectors=vectors,
+            strip=strip,
+            block=strip,
+            matrix=transposed(ALGORITHM.filter),
+            grid=Grid((1, 1, s.channels), 3, (3, 3 * s.channels)),
+            strides=[(0,), (0,), (9 * s.filters,), (3 * s.filters,), (s.filters,)],
+            add=first > 0,
+        )
+        steps.append(write_tiles(img, s.channels, grid, ALGORITHM.data, tiles, (first, last), target))
+        steps.append(write_tiles(grad, s.filters, grid, transposed(ALGORITHM.result), grads, (first, last), target))
+        steps.append(write_products(products, (tiles, 0), (grads, 0), to_memory, (0, products.blocks), target))
+    return [*steps, write_transposed(sums, result, 1, sums.shape[1], s.filters, target)]
