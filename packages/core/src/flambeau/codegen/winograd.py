@@ -34,17 +34,31 @@ _SIZE = ALGORITHM.outputs
 _POINTS = ALGORITHM.points**2
 _NEAR = 2 << 20  # bytes of transformed tiles that are made, used and forgotten together
 _CHUNKS = 16  # the most parts that an image is cut into for that
+_LANES = 16
+_WORTH = 1 << 18  # cycles of a convolution from which so much code is worth compiling
+_TILE = 400  # cycles of transforming a vector of tiles there or back, as measured, with what it costs to keep them
+_FILTER = 700  # and of a vector of filters
 _ALIAS = 1024  # rows so many bytes apart fall on the same few cache lines
 
 
-def is_for_tiles(s: Shape, dtype: np.dtype) -> bool:
-    """Whether a convolution, or one of its gradients, is computed so."""
+def is_for_tiles(s: Shape, columns: int, out: Ints, dtype: np.dtype) -> bool:
+    """Whether a convolution, or one of its gradients, is computed so: one to this many columns, at the positions of an image of size
+    `out`."""
     plain = s.groups == 1 and s.kernel == (1, 3, 3) and s.stride == s.dilation == (1, 1, 1) and s.sizes[0] == s.out[0] == 1
-    return plain and s.low[0] == 0 and dtype == np.float32
+    return plain and s.low[0] == 0 and dtype == np.float32 and _pays(s.batch, s.channels * s.filters // columns, columns, out[1:])
 
 
-def _tiles(s: Shape, sizes: Ints) -> Grid:
-    return Grid((s.batch, *(-(-n // _SIZE) for n in sizes[1:])), _SIZE, sizes[1:])
+def _pays(batch: int, channels: int, columns: int, sizes: Ints) -> bool:
+    """Whether tiles are quicker, by the cycles of a processor that multiplies vectors of 16 numbers."""
+    across, wide = -(-channels // _LANES), -(-columns // _LANES)
+    direct = 9 * batch * prod(sizes) * channels * wide
+    tiles = batch * prod(-(-n // _SIZE) for n in sizes)
+    products = (tiles * _POINTS + _FILTER) * channels * wide
+    return direct >= _WORTH and products + tiles * _TILE * (across + wide) < direct
+
+
+def _grid(batch: int, sizes: Ints) -> Grid:
+    return Grid((batch, *(-(-n // _SIZE) for n in sizes)), _SIZE, sizes)
 
 
 def _read(x: Access, grid: Grid, low: Ints, size: int, target: Target) -> tuple[Steps, Image]:
@@ -74,7 +88,7 @@ def _cut(total: int, size: int, each: int) -> list[tuple[int, int]]:
 def correlate(x: Access, w: Access, source: Source, turned: bool, low: Ints, node: Node, epilogue: Epilogue, target: Target) -> Steps:
     """The output for the image x and the filters that `source` makes panels of, with `low` zeros before it along height and width."""
     batch, _, *sizes, columns = node.params["full"]
-    grid = Grid((batch, *(-(-n // _SIZE) for n in sizes)), _SIZE, tuple(sizes))
+    grid = _grid(batch, tuple(sizes))
     channels, lanes = x.shape[1], target.lanes(x.dtype.itemsize)
     steps, img = _read(x, grid, low, ALGORITHM.points, target)
     vectors = shape_of_tiles(target, x.dtype, (grid.total,), columns)
@@ -107,7 +121,7 @@ def correlate(x: Access, w: Access, source: Source, turned: bool, low: Ints, nod
 
 def weight_grad(x: Access, y: Access, s: Shape, result: Buffer, target: Target) -> Steps:
     """The gradient of the weight, from the image and the gradient of the output."""
-    grid, lanes, item = _tiles(s, s.out), target.lanes(x.dtype.itemsize), x.dtype.itemsize
+    grid, lanes, item = _grid(s.batch, s.out[1:]), target.lanes(x.dtype.itemsize), x.dtype.itemsize
     steps, img = _read(x, grid, s.low[1:], ALGORITHM.points, target)
     more, grad = _read(y, grid, (0, 0), _SIZE, target)
     steps += more
