@@ -76,7 +76,7 @@ def square(code: Code, matrix: Matrix, values: list[list[V]]) -> list[list[V]]:
 
 
 def apply(code: Code, matrix: Matrix, values: list[V]) -> list[V]:
-    """matrix x for a vector x of values. Two columns that differ in signs alone are added and subtracted first; two such rows share their sums."""
+    """matrix x for a vector x of values. Two columns that differ in signs alone are added and subtracted first; two such rows share sums."""
     values = list(values)
     for i, j, _ in _pairs(transposed(matrix)):
         values[i], values[j] = values[i] + values[j], values[i] - values[j]
@@ -92,7 +92,9 @@ def apply(code: Code, matrix: Matrix, values: list[V]) -> list[V]:
 def _joined(row: tuple[float, ...], i: int, j: int) -> tuple[float, ...]:
     """A row's factors of the sum (in place of column i) and the difference (j) of two columns."""
     first, second = row[i], row[j]
-    return tuple((first if first == second else 0.0) if k == i else (0.0 if first == second else first) if k == j else x for k, x in enumerate(row))
+    return tuple(
+        (first if first == second else 0.0) if k == i else (0.0 if first == second else first) if k == j else x for k, x in enumerate(row)
+    )
 
 
 def _pairs(rows: Matrix) -> list[tuple[int, int, list[bool]]]:
@@ -103,7 +105,12 @@ def _pairs(rows: Matrix) -> list[tuple[int, int, list[bool]]]:
         for j in range(i + 1, len(rows)):
             b = rows[j]
             same = [x == y for x, y in zip(a, b)]
-            if not used & {i, j} and all(abs(x) == abs(y) for x, y in zip(a, b)) and not all(same) and any(x and x == y for x, y in zip(a, b)):
+            if (
+                not used & {i, j}
+                and all(abs(x) == abs(y) for x, y in zip(a, b))
+                and not all(same)
+                and any(x and x == y for x, y in zip(a, b))
+            ):
                 found.append((i, j, same))
                 used |= {i, j}
     return found

@@ -7,6 +7,7 @@ transforms tiles of both images, sums their products over all tiles, and transfo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.packing import write_transposed
 from flambeau.codegen.panels import Source, write_panels
 from flambeau.codegen.tile import rows_of_tile
-from flambeau.codegen.winograd_steps import BLOCK, Grid, Products, write_filters, write_products, write_tiles
+from flambeau.codegen.winograd_steps import BLOCK, Grid, Products, shares, write_filters, write_products, write_tiles
 
 if TYPE_CHECKING:
     from flambeau.codegen.convolve import Shape
@@ -32,8 +33,8 @@ Steps = list[list[Kernel]]
 ALGORITHM = toom_cook(4, 3)
 _SIZE = ALGORITHM.outputs
 _POINTS = ALGORITHM.points**2
-_NEAR = 2 << 20  # bytes of transformed tiles that are made, used and forgotten together
-_CHUNKS = 16  # the most parts that an image is cut into for that
+_NEAR = 4 << 20  # bytes of transformed tiles that are made, used and forgotten together
+_CHUNKS = 8  # the most parts that an image is cut into for that
 _LANES = 16
 _WORTH = 1 << 18  # cycles of a convolution from which so much code is worth compiling
 _TILE = 400  # cycles of transforming a vector of tiles there or back, as measured, with what it costs to keep them
@@ -66,7 +67,7 @@ def _read(x: Access, grid: Grid, low: Ints, size: int, target: Target) -> tuple[
     reach = [(n - 1) * _SIZE + size for n in grid.counts[1:]]
     before = [max(n, 0) for n in low]
     after = [max(r - n - have, 0) for r, n, have in zip(reach, low, x.shape[-2:])]
-    steps, img = image(x, (0, *before), (0, *after), target)
+    steps, img = image(x, (0, *before), (0, *after), target, dense=True)
     start = img.start + sum((b - n) * stride for b, n, stride in zip(before, low, img.strides[3:]))
     return steps, Image(img.buffer, start, img.strides)
 
@@ -78,9 +79,11 @@ def _pitch(channels: int, lanes: int, item: int) -> int:
 
 
 def _cut(total: int, size: int, each: int) -> list[tuple[int, int]]:
-    """Equal runs of whole multiples of `each` that cover `total`, with at most so many bytes (of `size` an element) as stay near."""
+    """Runs of whole multiples of `each` that cover `total`, the last one maybe shorter, with about so many bytes (of `size` an element) as
+    stay near."""
     units = -(-total // each)
     parts = min(max(total * size // _NEAR, 1), _CHUNKS, units)
+    parts = next((n for n in range(parts, 2 * parts) if units % n == 0), parts)
     share = -(-units // parts) * each
     return [(at, min(at + share, total)) for at in range(0, total, share)]
 
@@ -99,23 +102,27 @@ def correlate(x: Access, w: Access, source: Source, turned: bool, low: Ints, nod
     places = epilogue.strides(node.params["full"])
     pitch, width = _pitch(channels, lanes, x.dtype.itemsize), filters.shape[-1]
     steps += [packing, made]
-    for first, last in _cut(grid.total, _POINTS * pitch * x.dtype.itemsize, block):
-        tiles = Buffer((_POINTS, last - first, pitch), x.dtype)
-        products = Products(
-            columns=columns,
-            steps=channels,
-            a=((last - first) * pitch, pitch, 1),
-            b=(channels * width, _POINTS * channels * width, width),
-            vectors=vectors,
-            strip=strip,
-            block=block,
-            matrix=ALGORITHM.result,
-            grid=grid,
-            strides=[places[0], *(tuple(_SIZE * n for n in x) for x in places[2:4]), *places[2:4]],
-        )
-        steps.append(write_tiles(img, channels, grid, ALGORITHM.data, tiles, (first, last), target))
-        blocks = (first // block, -(-last // block))
-        steps.append(write_products(products, (tiles, -first * pitch), (filters, 0), epilogue, blocks, target))
+    parts = _cut(grid.total, _POINTS * pitch * x.dtype.itemsize, block)
+    count = parts[0][1]
+    tiles = Buffer((_POINTS, count, pitch), x.dtype)
+    products = Products(
+        columns=columns,
+        steps=channels,
+        a=(count * pitch, pitch, 1),
+        b=(channels * width, _POINTS * channels * width, width),
+        vectors=vectors,
+        strip=strip,
+        block=block,
+        matrix=ALGORITHM.result,
+        grid=grid,
+        strides=[places[0], *(tuple(_SIZE * n for n in x) for x in places[2:4]), *places[2:4]],
+    )
+    into = write_tiles(img, channels, grid, ALGORITHM.data, tiles, target)
+    back = write_products(products, tiles, filters, epilogue, target)
+    panels = filters.shape[0]
+    for first, last in parts:
+        steps.append(shares(into, first, last, tiles, first * pitch))
+        steps.append(shares(back, first // block * panels, -(-last // block) * panels, tiles, first * pitch))
     return steps
 
 
@@ -131,23 +138,29 @@ def weight_grad(x: Access, y: Access, s: Shape, result: Buffer, target: Target) 
     inner = Node("contract", "sums", (), sums.shape[1:], (sums,))
     to_memory = Epilogue([inner], [inner], s.filters)
     strip = -(-s.channels // -(-s.channels // rows_of_tile(target, vectors)))
-    for first, last in _cut(grid.total, _POINTS * sum(pitches) * item, 1):
-        count = last - first
-        tiles, grads = (Buffer((_POINTS, count, n), x.dtype) for n in pitches)
-        products = Products(
-            columns=s.filters,
-            steps=count,
-            a=(count * pitches[0], 1, pitches[0]),
-            b=(count * pitches[1], vectors * lanes, pitches[1]),
-            vectors=vectors,
-            strip=strip,
-            block=strip,
-            matrix=transposed(ALGORITHM.filter),
-            grid=Grid((1, 1, s.channels), 3, (3, 3 * s.channels)),
-            strides=[(0,), (0,), (9 * s.filters,), (3 * s.filters,), (s.filters,)],
-            add=first > 0,
-        )
-        steps.append(write_tiles(img, s.channels, grid, ALGORITHM.data, tiles, (first, last), target))
-        steps.append(write_tiles(grad, s.filters, grid, transposed(ALGORITHM.result), grads, (first, last), target))
-        steps.append(write_products(products, (tiles, 0), (grads, 0), to_memory, (0, products.blocks), target))
+    parts = _cut(grid.total, _POINTS * sum(pitches) * item, 1)
+    tiles, grads = (Buffer((_POINTS, parts[0][1], n), x.dtype) for n in pitches)
+    into = write_tiles(img, s.channels, grid, ALGORITHM.data, tiles, target)
+    beside = write_tiles(grad, s.filters, grid, transposed(ALGORITHM.result), grads, target)
+    products = Products(
+        columns=s.filters,
+        steps=parts[0][1],
+        a=(parts[0][1] * pitches[0], 1, pitches[0]),
+        b=(parts[0][1] * pitches[1], vectors * lanes, pitches[1]),
+        vectors=vectors,
+        strip=strip,
+        block=strip,
+        matrix=transposed(ALGORITHM.filter),
+        grid=Grid((1, 1, s.channels), 3, (3, 3 * s.channels)),
+        strides=[(0,), (0,), (9 * s.filters,), (3 * s.filters,), (s.filters,)],
+    )
+    tasks = products.blocks * -(-s.filters // (vectors * lanes))
+    kernels: dict[tuple[int, bool], Kernel] = {}
+    for first, last in parts:
+        key = last - first, first > 0
+        if key not in kernels:
+            kernels[key] = write_products(replace(products, steps=key[0], add=key[1]), tiles, grads, to_memory, target)
+        steps.append(shares(into, first, last, tiles, first * pitches[0]))
+        steps.append(shares(beside, first, last, grads, first * pitches[1]))
+        steps.append(shares(kernels[key], 0, tasks))
     return [*steps, write_transposed(sums, result, 1, sums.shape[1], s.filters, target)]

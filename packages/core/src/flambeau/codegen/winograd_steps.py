@@ -86,14 +86,15 @@ class _Body:
         return kernel
 
 
-def _shares(kernel: Kernel, begin: int, end: int) -> list[Kernel]:
-    """The kernel for tasks from `begin` to `end`, in shares."""
-    parts = kernel.shares(end - begin, -(-(end - begin) // _SHARES))
+def shares(kernel: Kernel, begin: int, end: int, shifted: Buffer | None = None, by: int = 0) -> list[Kernel]:
+    """The kernel for tasks from `begin` to `end`, in shares; its part of the buffer `shifted` begins so many elements earlier."""
+    offsets = [n - by * b.dtype.itemsize if b is shifted else n for n, b in zip(kernel.offsets, kernel.buffers)]
+    parts = replace(kernel, offsets=offsets).shares(end - begin, -(-(end - begin) // _SHARES))
     return [replace(k, extent=(begin + k.extent[0], begin + k.extent[1])) for k in parts if k.extent]
 
 
-def write_tiles(img: Image, channels: int, grid: Grid, matrix: Matrix, target: Buffer, rows: tuple[int, int], to: Target) -> list[Kernel]:
-    """Transform the tiles `rows` (first, last) of an image into a buffer [points, rows, pitch]."""
+def write_tiles(img: Image, channels: int, grid: Grid, matrix: Matrix, target: Buffer, to: Target) -> Kernel:
+    """Transform tiles of an image into a buffer [points, tiles, pitch]. A task is a tile."""
     body = _Body(to, target.dtype)
     code, (_, count, pitch), size = body.code, target.shape, len(matrix[0])
     with code.span("%end", start="%begin") as t:
@@ -106,8 +107,7 @@ def write_tiles(img: Image, channels: int, grid: Grid, matrix: Matrix, target: B
             at = [[i * img.strides[3] + j * img.strides[4] for j in range(size)] for i in range(size)]
             values = [[load(code, code.element(a, body.kind, str(n)), body.dtype, body.lanes, there) for n in row] for row in at]
             _store_points(body, square(code, matrix, values), b, count * pitch)
-    kernel = body.kernel([img.buffer, target], [target], (img.start, -rows[0] * pitch), [], [])
-    return _shares(kernel, *rows)
+    return body.kernel([img.buffer, target], [target], (img.start, 0), [], [])
 
 
 def _store_points(body: _Body, values: list[list[V]], place: str, step: int) -> None:
@@ -132,7 +132,7 @@ def write_filters(panels: Buffer, taps: int, turned: bool, matrix: Matrix, to: T
             found = [load(code, code.element(a, body.kind, str(k * width)), body.dtype, body.lanes) for k in at]
             values = [found[i * taps : (i + 1) * taps] for i in range(taps)]
             _store_points(body, square(code, matrix, values), b, channels * width)
-    return made, _shares(body.kernel([panels, made], [made], (0, 0), [], []), 0, count * channels)
+    return made, shares(body.kernel([panels, made], [made], (0, 0), [], []), 0, count * channels)
 
 
 @dataclass(frozen=True)
@@ -165,19 +165,19 @@ class Products:
         return -(-self.grid.total // self.block)
 
 
-def write_products(p: Products, a: tuple[Buffer, int], b: tuple[Buffer, int], epilogue: Epilogue, rows: Ints, to: Target) -> list[Kernel]:
-    """The products for the blocks of rows from `rows[0]` to `rows[1]`, finished. `a` and `b`: buffers, and where row 0 begins."""
-    writer = _Products(p, epilogue, to, a[0].dtype)
+def write_products(p: Products, a: Buffer, b: Buffer, epilogue: Epilogue, to: Target) -> Kernel:
+    """The products, finished. A task is a block of rows and a panel of columns."""
+    writer = _Products(p, epilogue, to, a.dtype)
     writer.write()
-    work = Buffer((p.points, p.block, writer.width), a[0].dtype)
-    buffers = [a[0], b[0], work, *(x.buffer for x in epilogue.places)]
-    offsets = (a[1], b[1], 0, *(x.layout.offset for x in epilogue.places))
+    work = Buffer((p.points, p.block, writer.width), a.dtype)
+    buffers = [a, b, work, *(x.buffer for x in epilogue.places)]
+    offsets = (0, 0, 0, *(x.layout.offset for x in epilogue.places))
     results = [x.buffer for x in epilogue.results]
     numbers = [f"double %n{i}" for i in range(len(epilogue.scalars))]
     kernel = writer.kernel(buffers, [*results, work], offsets, numbers, epilogue.scalars)
-    kernel.reads = {**epilogue.reads(), a[0]: set(), b[0]: set(), **({results[0]: set()} if p.add else {})}
+    kernel.reads = {**epilogue.reads(), a: set(), b: set(), **({results[0]: set()} if p.add else {})}
     kernel.writes, kernel.scratch = results, [work]
-    return _shares(kernel, rows[0] * writer.panels, rows[1] * writer.panels)
+    return kernel
 
 
 class _Products(_Body):
@@ -249,18 +249,16 @@ class _Products(_Body):
         ]
         results = square(code, p.matrix, values)
         if not p.grid.is_ragged:
-            for i, row in enumerate(results):
-                for j, value in enumerate(row):
-                    self._store(value, places, str(i), str(j), rest)
+            for n, value in enumerate(x for row in results for x in row):
+                self._store(value, places, str(n // p.grid.step), str(n % p.grid.step), rest)
             return
         inner, kind = p.grid.step, results[0][0].type
         kept = code.slot(f"[{inner * inner} x {kind}]", self.target.bytes)
-        for k, value in enumerate(x for row in results for x in row):
-            code.do(f"store {kind} {value.text}, ptr {code.element(kept, kind, str(k))}")
+        for n, value in enumerate(x for row in results for x in row):
+            code.do(f"store {kind} {value.text}, ptr {code.element(kept, kind, str(n))}")
         with code.span(code.smaller(left[0], str(inner))) as i, code.span(code.smaller(left[1], str(inner))) as j:
-            k = code.arithmetic("add", code.arithmetic("mul", i, str(inner)), j)
-            value = V(code, code.let(f"load {kind}, ptr {code.element(kept, kind, k)}"), self.dtype, self.lanes)
-            self._store(value, places, i, j, rest)
+            place = code.element(kept, kind, code.arithmetic("add", code.arithmetic("mul", i, str(inner)), j))
+            self._store(V(code, code.let(f"load {kind}, ptr {place}"), self.dtype, self.lanes), places, i, j, rest)
 
     def _store(self, value: V, places: list[str], i: str, j: str, rest: int) -> None:
         """Finish the result at position i, j of a tile."""
