@@ -24,7 +24,7 @@ from flambeau.codegen.nodes import Access, Buffer, Node
 from flambeau.codegen.packing import write_transposed
 from flambeau.codegen.panels import Source, write_panels
 from flambeau.codegen.tile import rows_of_tile
-from flambeau.codegen.winograd_steps import BLOCK, Grid, Products, shares, write_filters, write_products, write_tiles
+from flambeau.codegen.winograd_steps import Grid, Products, shares, write_filters, write_products, write_tiles
 
 if TYPE_CHECKING:
     from flambeau.codegen.convolve import Shape
@@ -33,8 +33,11 @@ Steps = list[list[Kernel]]
 ALGORITHM = toom_cook(4, 3)
 _SIZE = ALGORITHM.outputs
 _POINTS = ALGORITHM.points**2
-_NEAR = 4 << 20  # bytes of transformed tiles that are made, used and forgotten together
+_NEAR = 2 << 20  # bytes of transformed tiles that are made, used and forgotten together
 _CHUNKS = 8  # the most parts that an image is cut into for that
+_FILTERS = 8 << 20  # bytes of transformed filters that are made and used together
+_BLOCK = 48  # rows of the products that are transformed back together, at most
+_TASKS = 8  # that the products for a group of filters are cut into, if there are so many strips
 _LANES = 16
 _WORTH = 1 << 18  # cycles of a convolution from which so much code is worth compiling
 _TILE = 400  # cycles of transforming a vector of tiles there or back, as measured, with what it costs to keep them
@@ -89,26 +92,27 @@ def _cut(total: int, size: int, each: int) -> list[tuple[int, int]]:
 
 
 def correlate(x: Access, w: Access, source: Source, turned: bool, low: Ints, node: Node, epilogue: Epilogue, target: Target) -> Steps:
-    """The output for the image x and the filters that `source` makes panels of, with `low` zeros before it along height and width."""
+    """The output for the image x and the filters that `source` makes panels of, with `low` zeros before it along height and width. Panels
+    go through in groups whose transformed filters stay near, if there are many."""
     batch, _, *sizes, columns = node.params["full"]
-    grid = _grid(batch, tuple(sizes))
-    channels, lanes = x.shape[1], target.lanes(x.dtype.itemsize)
-    steps, img = _read(x, grid, low, ALGORITHM.points, target)
+    grid, channels, item = _grid(batch, tuple(sizes)), x.shape[1], x.dtype.itemsize
     vectors = shape_of_tiles(target, x.dtype, (grid.total,), columns)
     packed, packing = write_panels(w.buffer, source, vectors, target)
-    filters, made = write_filters(packed, ALGORITHM.taps, turned, ALGORITHM.filter, target)
+    _, panels, _, width = packed.shape
+    group = min(max(_FILTERS // (_POINTS * channels * width * item), 1), panels)
     strip = -(-grid.total // -(-grid.total // rows_of_tile(target, vectors)))
-    block = strip * max(min(BLOCK, grid.total) // strip, 1)
+    block = strip * max(min(_BLOCK, grid.total * group // _TASKS) // strip, 1)
+    pitch = _pitch(channels, target.lanes(item), item)
+    parts = _cut(grid.total, _POINTS * pitch * item, block)
+    tiles, filters = Buffer((_POINTS, parts[0][1], pitch), x.dtype), Buffer((group, _POINTS, channels, width), x.dtype)
+    steps, img = _read(x, grid, low, ALGORITHM.points, target)
+    into = write_tiles(img, channels, grid, ALGORITHM.data, tiles, target)
+    made = write_filters(packed, filters, ALGORITHM.taps, turned, ALGORITHM.filter, target)
     places = epilogue.strides(node.params["full"])
-    pitch, width = _pitch(channels, lanes, x.dtype.itemsize), filters.shape[-1]
-    steps += [packing, made]
-    parts = _cut(grid.total, _POINTS * pitch * x.dtype.itemsize, block)
-    count = parts[0][1]
-    tiles = Buffer((_POINTS, count, pitch), x.dtype)
     products = Products(
         columns=columns,
         steps=channels,
-        a=(count * pitch, pitch, 1),
+        a=(parts[0][1] * pitch, pitch, 1),
         b=(channels * width, _POINTS * channels * width, width),
         vectors=vectors,
         strip=strip,
@@ -117,12 +121,20 @@ def correlate(x: Access, w: Access, source: Source, turned: bool, low: Ints, nod
         grid=grid,
         strides=[places[0], *(tuple(_SIZE * n for n in x) for x in places[2:4]), *places[2:4]],
     )
-    into = write_tiles(img, channels, grid, ALGORITHM.data, tiles, target)
-    back = write_products(products, tiles, filters, epilogue, target)
-    panels = filters.shape[0]
-    for first, last in parts:
-        steps.append(shares(into, first, last, tiles, first * pitch))
-        steps.append(shares(back, first // block * panels, -(-last // block) * panels, tiles, first * pitch))
+    back: dict[int, Kernel] = {}
+    steps.append(packing)
+    for start in range(0, panels, group):
+        count = min(group, panels - start)
+        wide = min(count * width, columns - start * width)
+        if wide not in back:
+            back[wide] = write_products(replace(products, columns=wide), tiles, filters, epilogue, target)
+        steps.append(shares(made, 0, count * channels, (start * channels * ALGORITHM.taps**2 * width,)))
+        across = [start * width * epilogue.column(p) for p in epilogue.places]
+        for first, last in parts:
+            if start == 0 or len(parts) > 1:
+                steps.append(shares(into, first, last, (0, -first * pitch)))
+            tasks = first // block * count, -(-last // block) * count
+            steps.append(shares(back[wide], *tasks, (-first * pitch, 0, 0, *across)))
     return steps
 
 
@@ -154,13 +166,13 @@ def weight_grad(x: Access, y: Access, s: Shape, result: Buffer, target: Target) 
         grid=Grid((1, 1, s.channels), 3, (3, 3 * s.channels)),
         strides=[(0,), (0,), (9 * s.filters,), (3 * s.filters,), (s.filters,)],
     )
-    tasks = products.blocks * -(-s.filters // (vectors * lanes))
+    tasks = -(-s.channels // strip) * -(-s.filters // (vectors * lanes))
     kernels: dict[tuple[int, bool], Kernel] = {}
     for first, last in parts:
         key = last - first, first > 0
         if key not in kernels:
             kernels[key] = write_products(replace(products, steps=key[0], add=key[1]), tiles, grads, to_memory, target)
-        steps.append(shares(into, first, last, tiles, first * pitches[0]))
-        steps.append(shares(beside, first, last, grads, first * pitches[1]))
+        steps.append(shares(into, first, last, (0, -first * pitches[0])))
+        steps.append(shares(beside, first, last, (0, -first * pitches[1])))
         steps.append(shares(kernels[key], 0, tasks))
     return [*steps, write_transposed(sums, result, 1, sums.shape[1], s.filters, target)]

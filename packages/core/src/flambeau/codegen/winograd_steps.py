@@ -6,7 +6,7 @@ after each other; what they make stays in the near cache until it is transformed
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,6 @@ from flambeau.codegen.tile import Stored, Tile, write_tile
 from flambeau.codegen.value import V
 
 _SHARES = 16
-BLOCK = 48  # rows of the products that are transformed back together, at most
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,11 @@ class _Body:
         return kernel
 
 
-def shares(kernel: Kernel, begin: int, end: int, shifted: Buffer | None = None, by: int = 0) -> list[Kernel]:
-    """The kernel for tasks from `begin` to `end`, in shares; its part of the buffer `shifted` begins so many elements earlier."""
-    offsets = [n - by * b.dtype.itemsize if b is shifted else n for n, b in zip(kernel.offsets, kernel.buffers)]
-    parts = replace(kernel, offsets=offsets).shares(end - begin, -(-(end - begin) // _SHARES))
+def shares(kernel: Kernel, begin: int, end: int, moves: Sequence[int] = ()) -> list[Kernel]:
+    """The kernel for tasks from `begin` to `end`, in shares, with its first buffers given from so many elements further on."""
+    by = [n * b.dtype.itemsize for n, b in zip(moves, kernel.buffers)] + [0] * (len(kernel.buffers) - len(moves))
+    moved = replace(kernel, offsets=[n + more for n, more in zip(kernel.offsets, by)])
+    parts = moved.shares(end - begin, -(-(end - begin) // _SHARES))
     return [replace(k, extent=(begin + k.extent[0], begin + k.extent[1])) for k in parts if k.extent]
 
 
@@ -115,13 +115,11 @@ def _store_points(body: _Body, values: list[list[V]], place: str, step: int) -> 
         store(body.code, body.code.element(place, body.kind, str(i * step)), value)
 
 
-def write_filters(panels: Buffer, taps: int, turned: bool, matrix: Matrix, to: Target) -> tuple[Buffer, list[Kernel]]:
-    """Transform filters in panels [panels, channels * taps * taps, width], turned by half a turn or not, into [panels, points, channels,
-    width]."""
+def write_filters(panels: Buffer, made: Buffer, taps: int, turned: bool, matrix: Matrix, to: Target) -> Kernel:
+    """Transform filters in panels [1, panels, channels * taps * taps, width], turned by half a turn or not, into [panels, points,
+    channels, width]. A task is a channel of a panel."""
     body = _Body(to, panels.dtype)
-    _, count, steps, width = panels.shape
-    code, channels, points = body.code, steps // taps**2, len(matrix) ** 2
-    made = Buffer((count, points, channels, width), panels.dtype)
+    code, (_, points, channels, width) = body.code, made.shape
     with code.span("%end", start="%begin") as task:
         panel, channel = code.arithmetic("udiv", task, str(channels)), code.arithmetic("urem", task, str(channels))
         source = body.moved("%p0", task, taps**2 * width)
@@ -132,7 +130,7 @@ def write_filters(panels: Buffer, taps: int, turned: bool, matrix: Matrix, to: T
             found = [load(code, code.element(a, body.kind, str(k * width)), body.dtype, body.lanes) for k in at]
             values = [found[i * taps : (i + 1) * taps] for i in range(taps)]
             _store_points(body, square(code, matrix, values), b, channels * width)
-    return made, shares(body.kernel([panels, made], [made], (0, 0), [], []), 0, count * channels)
+    return body.kernel([panels, made], [made], (0, 0), [], [])
 
 
 @dataclass(frozen=True)
@@ -158,11 +156,6 @@ class Products:
     def points(self) -> int:
         """How many products there are."""
         return len(self.matrix[0]) ** 2
-
-    @property
-    def blocks(self) -> int:
-        """Of rows."""
-        return -(-self.grid.total // self.block)
 
 
 def write_products(p: Products, a: Buffer, b: Buffer, epilogue: Epilogue, to: Target) -> Kernel:
