@@ -14,6 +14,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from flambeau.codegen import winograd
 from flambeau.codegen.contraction import Axis, Contraction, merged, shape_of_tiles, write_contraction
 from flambeau.codegen.epilogue import Epilogue
 from flambeau.codegen.image import Image, image
@@ -132,6 +133,8 @@ def forward(node: Node, epilogue: Epilogue, target: Target) -> Steps:
     """The output of a convolution of x with w."""
     x, w = node.accesses()
     s = Shape.of(x.shape, w.shape, _logical(node), node.params)
+    if winograd.is_for_tiles(s, s.filters, s.out, x.dtype):
+        return winograd.correlate(x, w, _filters(w, s), False, s.low[1:], node, epilogue, target)
     margins = [_around(*s.reach(a), s.sizes[a]) for a in range(3)]
     steps, img = image(x, tuple(m[0] for m in margins), tuple(m[1] for m in margins), target, s.is_paired)
     places = epilogue.strides(node.params["full"])
@@ -207,6 +210,9 @@ def input_grad(node: Node, epilogue: Epilogue, target: Target) -> Steps:
     """The transposed convolution of y with w."""
     y, w = node.accesses()
     s = Shape.of(_logical(node), w.shape, y.shape, node.params)
+    if winograd.is_for_tiles(s, s.channels, s.sizes, y.dtype):
+        low = tuple(k - 1 - n for k, n in zip(s.kernel[1:], s.low[1:]))
+        return winograd.correlate(y, w, _turned(w, s), True, low, node, epilogue, target)
     axes = [phases(s, a) for a in range(3)]
     margins = []
     for a, found in enumerate(axes):
@@ -250,6 +256,8 @@ def weight_grad(node: Node, target: Target) -> Steps:
     """The sum over batch and space of x and y, at each kernel position."""
     x, y = node.accesses()
     s = Shape.of(x.shape, node.outputs[0].shape, y.shape, node.params)
+    if winograd.is_for_tiles(s, s.filters, s.out, x.dtype):
+        return winograd.weight_grad(x, y, s, node.outputs[0], target)
     margins = [_around(*s.reach(a), s.sizes[a]) for a in range(3)]
     steps, img = image(x, tuple(m[0] for m in margins), tuple(m[1] for m in margins), target, s.is_paired)
     more, grad = image(y, (0, 0, 0), (0, 0, 0), target, dense=True)
