@@ -76,7 +76,7 @@ def square(code: Code, matrix: Matrix, values: list[list[V]]) -> list[list[V]]:
 
 
 def apply(code: Code, matrix: Matrix, values: list[V]) -> list[V]:
-    """matrix x for a vector x of values. Two columns that differ in signs alone are added and subtracted first; two such rows share sums."""
+    """matrix x for a vector x of values. Two columns that differ in signs alone are added and subtracted first; such rows share sums."""
     values = list(values)
     for i, j, _ in _pairs(transposed(matrix)):
         values[i], values[j] = values[i] + values[j], values[i] - values[j]
