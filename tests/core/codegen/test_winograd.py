@@ -135,6 +135,22 @@ def test_bits_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     compare(graph, inputs)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_many_filters_go_through_in_groups(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w, b = arrays((2, 20, 19, 17), (150, 20, 3, 3), (150,))
+
+    def run(x: Any, w: Any, b: Any) -> Any:
+        return F.relu(F.conv2d(x, w, b, padding=1)), F.conv_transpose2d(F.conv2d(x, w), w)
+
+    graph, inputs = captured(run, x, w, b)
+    together = build(graph, target=llvm.host(level)).run(inputs)
+    for near, limit in ((1 << 14, 1), (2 << 20, 500_000)):  # parts of the image, a panel each time; then some panels and what is left
+        monkeypatch.setattr(winograd, "_NEAR", near)
+        monkeypatch.setattr(winograd, "_FILTERS", limit)
+        found = compare(graph, inputs, level).run(inputs)
+        assert all(np.array_equal(a, b) for a, b in zip(found, together, strict=True))
+
+
 def test_memory_is_that_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "_NEAR", 1 << 18)
     x, w = arrays((8, 16, 64, 64), (16, 16, 3, 3))
