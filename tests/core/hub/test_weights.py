@@ -42,7 +42,7 @@ def test_a_preprocessing_that_is_not_there():
 
 
 def test_a_checksum_is_required():
-    with pytest.raises(ArgumentError, match="expected a sha256 of 64 hexadecimal digits, or its first 8 to 32, got 'abc'"):
+    with pytest.raises(ArgumentError, match="expected a sha256 of 64 hexadecimal digits, its first 8 to 32, or md5-<32 digits>, got 'abc'"):
         Weights("https://example.org/x", "abc", "", META)
 
 

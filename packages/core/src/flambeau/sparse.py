@@ -249,7 +249,10 @@ class SparseTensor:
     __rmul__ = mul = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        return self * (1 / other) if isinstance(other, int) else self._like(self._stored / other)
+        """By a number."""
+        if isinstance(other, (int, float, complex)) or (isinstance(other, Tensor) and other.numel() == 1):
+            return self._like(self._stored / other)
+        return _refuse("the quotient by a tensor")
 
     div = __truediv__
 

@@ -21,7 +21,7 @@ from flambeau.codegen.loops import Kernel
 from flambeau.codegen.nodes import Access, Buffer, Node, Parameter
 from flambeau.codegen.pool import pool
 from flambeau.codegen.random import Stream
-from flambeau.codegen.scratch import BLOCKS, OWN, aligned
+from flambeau.codegen.scratch import BLOCKS, NOTHING, OWN, aligned
 from flambeau.device.cpu import CPU_BACKEND
 from flambeau.graph.ir import Graph
 from flambeau.primitives.bind import run_kernel
@@ -42,7 +42,7 @@ class Segment:
 class Program:
     """A graph as machine code. `run` gives results for arrays; `bind` prepares calls on the same memory again and again.
 
-    Runs of one program share its working memory, so they take turns.
+    Runs of one program share its argument blocks, so they take turns.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Call:
         self._numbers = self.scalars if program.numbers else np.zeros(1)
         self._block = np.zeros(Block.FIRST + len(program.block.slots), np.uint64)
         self._words = memoryview(self._block)  # type: ignore[arg-type]
-        self._arena = aligned(program.working if program.working <= OWN else 0)
+        self._arena = aligned(program.working) if program.working <= OWN else NOTHING
         self._block[Block.ARENA] = self._arena.ctypes.data
         self._block[Block.NUMBERS] = self._numbers.ctypes.data
         if any(isinstance(s, Segment) and s.threads for s in program.segments):
@@ -168,12 +168,13 @@ class Call:
 
     def _borrowing(self, run: Callable[[], Any]) -> None:
         """A run on working memory that is borrowed for it."""
-        self._arena = BLOCKS.take(self.program.working)
-        self._words[Block.ARENA] = address_of(self._arena)
+        block = self._arena = BLOCKS.take(self.program.working)
+        self._words[Block.ARENA] = address_of(block)
         try:
             run()
         finally:
-            BLOCKS.give(self._arena)
+            self._arena = NOTHING  # a call that waits for its next run must not keep a block that was let go for a larger one
+            BLOCKS.give(block)
 
     def _run_steps(self) -> None:
         for step in self._steps:

@@ -41,3 +41,6 @@ def aligned(nbytes: int) -> np.ndarray:
     raw = np.zeros(nbytes + ALIGN, np.uint8)
     start = -raw.ctypes.data % ALIGN
     return raw[start : start + nbytes]
+
+
+NOTHING = aligned(0)

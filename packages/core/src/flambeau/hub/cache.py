@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from flambeau.base.config import settings
 from flambeau.base.errors import ArgumentError, explain
-from flambeau.base.files import sha256_of
+from flambeau.base.files import md5_of, sha256_of
 
 # A SHA-256: whole, or its first digits, as PyTorch's checkpoints carry them in their names; more than 32 would be a whole one that lost
 # some. Or an MD5.
@@ -28,7 +27,9 @@ def check_sha256(sha256: str, what: str) -> str:
     """
     lowered = sha256.strip().lower()
     if not _CHECKSUM.fullmatch(lowered):
-        raise ArgumentError(explain(what, expected="a sha256 of 64 hexadecimal digits, or its first 8 to 32", got=repr(sha256)))
+        raise ArgumentError(
+            explain(what, expected="a sha256 of 64 hexadecimal digits, its first 8 to 32, or md5-<32 digits>", got=repr(sha256))
+        )
     return lowered
 
 
@@ -54,7 +55,4 @@ def is_intact(path: Path, sha256: str) -> bool:
 
 def checksum_of(path: Path, like: str) -> str:
     """The checksum of a file, of the same kind as another one."""
-    if not like.startswith("md5-"):
-        return sha256_of(path)
-    with open(path, "rb") as file:
-        return "md5-" + hashlib.file_digest(file, "md5").hexdigest()
+    return f"md5-{md5_of(path)}" if like.startswith("md5-") else sha256_of(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -10,14 +9,13 @@ import zipfile
 from pathlib import Path
 
 from flambeau.base.errors import ArgumentError, FileFormatError, explain
-from flambeau.base.files import atomic_write
+from flambeau.base.files import atomic_write, md5_of
 from flambeau.hub import fetch
 
 
 def calculate_md5(fpath: str | os.PathLike[str], chunk_size: int = 1 << 20) -> str:
     """The MD5 of a file."""
-    with open(fpath, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    return md5_of(fpath)
 
 
 def check_integrity(fpath: str | os.PathLike[str], md5: str | None = None) -> bool:

@@ -10,6 +10,7 @@ from flambeau.base import tree
 from flambeau.base.errors import ArgumentError, explain
 from flambeau_vision import functional
 from flambeau_vision.functional.boxes import convert
+from flambeau_vision.functional.convert import is_pil
 from flambeau_vision.transforms.base import Frame, Transform
 from flambeau_vision.types import BoundingBoxes, BoundingBoxFormat, Image, Mask, wrap
 
@@ -31,14 +32,14 @@ class ToImage(_EachLeaf):
     def leaf(self, value: Any) -> Any:
         import numpy as np
 
-        return functional.to_image(value) if hasattr(value, "getbands") or isinstance(value, np.ndarray) else value
+        return functional.to_image(value) if is_pil(value) or isinstance(value, np.ndarray) else value
 
 
 class PILToTensor(_EachLeaf):
     """PIL images become tensors (C, H, W) in their own range."""
 
     def leaf(self, value: Any) -> Any:
-        return functional.pil_to_tensor(value) if hasattr(value, "getbands") else value
+        return functional.pil_to_tensor(value) if is_pil(value) else value
 
 
 class ToPILImage(_EachLeaf):

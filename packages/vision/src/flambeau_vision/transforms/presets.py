@@ -8,13 +8,14 @@ from typing import Any
 import flambeau
 from flambeau import Tensor
 from flambeau_vision import functional as F
+from flambeau_vision.functional.convert import is_pil
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _floats(image: Any) -> Any:
     """Pixels from 0 to 1; a PIL image becomes RGB first."""
-    if hasattr(image, "getbands"):
+    if is_pil(image):
         image = F.pil_to_tensor(image.convert("RGB"))
     return F.to_dtype(image.as_subclass(Tensor), flambeau.float32, scale=True)
 
@@ -22,7 +23,7 @@ def _floats(image: Any) -> Any:
 def _resized(image: Any, size: Any, interpolation: str, antialias: bool) -> Any:
     if size is None:
         return image
-    if hasattr(image, "getbands"):
+    if is_pil(image):
         image = F.pil_to_tensor(image.convert("RGB"))
     return F.resize(image.as_subclass(Tensor), size, interpolation, antialias=antialias)
 
@@ -96,7 +97,7 @@ class SmallDigit(_Preset):
         self.dark_ink = dark_ink
 
     def __call__(self, image: Any) -> Any:
-        if hasattr(image, "getbands"):
+        if is_pil(image):
             image = F.pil_to_tensor(image.convert("L"))
         x = F.to_dtype(image.as_subclass(Tensor), flambeau.float32, scale=True)
         x = F.rgb_to_grayscale(x) if x.shape[-3] == 3 else x
