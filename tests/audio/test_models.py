@@ -34,7 +34,7 @@ TINY = dict(
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_outputs(name):
     config = json.loads(str(GOLDEN[f"{name}/config"]))
-    cls = auto.model_class(config)
+    cls = auto.families.model_class(config)
     model, start = cls(cls.config_class(**config)), f"{name}/weight/"
     state = {key[len(start) :]: fb.tensor(value.astype(np.float32) / 64) for key, value in GOLDEN.items() if key.startswith(start)}
     model.load_weights(state, name)

@@ -48,7 +48,7 @@ def folder(tmp_path):
 def golden_model(name):
     config = json.loads(str(GOLDEN[f"{name}/config"]))
     start = f"{name}/weight/"
-    model = auto.model_class(config)(auto.model_class(config).config_class(**config))
+    model = auto.families.model_class(config)(auto.families.model_class(config).config_class(**config))
     state = {key[len(start) :]: fb.tensor(value.astype(np.float32) / 64) for key, value in GOLDEN.items() if key.startswith(start)}
     model.load_weights(state, name)
     return model.eval()
@@ -238,7 +238,8 @@ def test_mt5_does_not_scale_its_scores():
     options = dict(vocab_size=20, d_model=16, d_kv=4, d_ff=8, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu")
     assert isinstance(MT5Config(**options), T5Config) and not MT5Config(**options).scale_decoder_outputs
     models = [
-        auto.model_class({"model_type": kind, "architectures": [f"{kind.upper()}ForConditionalGeneration"]}) for kind in ("t5", "mt5")
+        auto.families.model_class({"model_type": kind, "architectures": [f"{kind.upper()}ForConditionalGeneration"]})
+        for kind in ("t5", "mt5")
     ]
     t5, mt5 = (cls(cls.config_class(**options)).eval() for cls in models)
     mt5.load_state_dict(t5.state_dict())

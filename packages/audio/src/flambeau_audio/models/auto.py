@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from flambeau.base.files import read_json
-from flambeau.pretrained.auto import Families
-from flambeau.pretrained.config import Config
-from flambeau.pretrained.places import locate
+from flambeau.pretrained import Config, Families, locate
 
 # model_type -> module, then the class for each task: the name's stem and what follows it.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -25,7 +22,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "pretraining": ("ForPreTraining",),
     "seq2seq-lm": ("ForConditionalGeneration",),
 }
-model_class = Families("flambeau_audio.models", FAMILIES, TASKS).model_class
+families = Families("flambeau_audio.models", FAMILIES, TASKS)
 
 
 def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **options: Any) -> Any:
@@ -43,13 +40,9 @@ def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **op
 
     Raises ArgumentError when files are missing or the family is not known, FileFormatError when they are damaged or contradict one another.
     """
-    folder = locate(path_or_id, "flambeau_audio")
-    return model_class(read_json(folder / "config.json"), task, str(folder)).from_pretrained(folder, **options)
+    return families.load(locate(path_or_id, "flambeau_audio"), task, **options)
 
 
 def load_config(path_or_id: str | os.PathLike[str]) -> Config:
     """The configuration of a model, of its family's class."""
-    folder = locate(path_or_id, "flambeau_audio")
-    found = read_json(folder / "config.json")
-    made: Config = model_class(found, "base", str(folder)).config_class(**found)
-    return made
+    return families.config(locate(path_or_id, "flambeau_audio"))

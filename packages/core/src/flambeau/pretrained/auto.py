@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flambeau.base.errors import ArgumentError, FileFormatError, did_you_mean, explain
+from flambeau.base.files import read_json
 from flambeau.base.registry import load_target
+from flambeau.pretrained.config import Config
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,16 @@ class Families:
                 return content[name]
         known = [name for name in content if name.startswith(stem) and not name.endswith("Config")]
         raise ArgumentError(explain(f"load_model {source}", expected=f"a class of {', '.join(known)}", got=str(names)))
+
+    def load(self, folder: Path, task: str | None = None, **options: Any) -> Any:
+        """The model of a folder, in evaluation mode."""
+        return self.model_class(read_json(folder / "config.json"), task, str(folder)).from_pretrained(folder, **options)
+
+    def config(self, folder: Path) -> Config:
+        """The configuration of a folder's model, of its family's class."""
+        found = read_json(folder / "config.json")
+        made: Config = self.model_class(found, "base", str(folder)).config_class(**found)
+        return made
 
     def _architectures(self, found: dict[str, Any], stem: str, source: str) -> list[str]:
         names = found.get("architectures") or [f"{stem}Model"]

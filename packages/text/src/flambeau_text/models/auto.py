@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from flambeau.base.files import read_json
 from flambeau.pretrained import Config, Families
 from flambeau_text.locate import locate
 
@@ -37,7 +36,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 # Names that other libraries' files have for classes of ours.
 _SAME = {"ForPreTraining": "ForMaskedLM", "WithLMHeadModel": "ForConditionalGeneration", "XLMRoberta": "Roberta"}
-model_class = Families("flambeau_text.models", FAMILIES, TASKS, _SAME).model_class
+families = Families("flambeau_text.models", FAMILIES, TASKS, _SAME)
 
 
 def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **options: Any) -> Any:
@@ -55,14 +54,9 @@ def load_model(path_or_id: str | os.PathLike[str], task: str | None = None, **op
 
     Raises ArgumentError when files are missing or the family is not known, FileFormatError when they are damaged or contradict one another.
     """
-    folder = locate(path_or_id)
-    found = read_json(folder / "config.json")
-    return model_class(found, task, str(folder)).from_pretrained(folder, **options)
+    return families.load(locate(path_or_id), task, **options)
 
 
 def load_config(path_or_id: str | os.PathLike[str]) -> Config:
     """The configuration of a model, of its family's class."""
-    folder = locate(path_or_id)
-    found = read_json(folder / "config.json")
-    made: Config = model_class(found, "base", str(folder)).config_class(**found)
-    return made
+    return families.config(locate(path_or_id))
