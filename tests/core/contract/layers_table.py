@@ -211,4 +211,24 @@ CONTAINERS = [
         shapes=[(4, 2)],
     ),
 ]
-CASES = [*ACTIVATIONS, *DROPOUTS, *LINEAR, *CONVOLUTIONS, *NORMS, *POOLS, *RESHAPING, *SEQUENCES, *LOSSES, *CONTAINERS]
+
+
+def seen(name, args, x):
+    """A lazy layer that has seen its first input, in evaluation mode, and so has its shapes."""
+    made = getattr(nn, name)(*args).eval()
+    made(fb.zeros(x.shape))
+    return made.train()
+
+
+def lazy(name, args, x, state=AFFINE, **options):
+    return layer(name, args, x, make=lambda: seen(name, args, x), state=state, **options)
+
+
+LAZY = [
+    lazy("LazyLinear", (3,), X, shapes=[(4, 3)]),
+    *[lazy(f"LazyConv{d}d", (6, 3, 1, 1), IMAGES[d], shapes=[(2, 6, *IMAGES[d].shape[2:])]) for d in (1, 2, 3)],
+    *[lazy(f"LazyConvTranspose{d}d", (3, 3, 1, 1), IMAGES[d], shapes=[(2, 3, *IMAGES[d].shape[2:])]) for d in (1, 2, 3)],
+    *[lazy(f"LazyBatchNorm{d}d", (), IMAGES[d], state=RUNNING) for d in (1, 2, 3)],
+    *[lazy(f"LazyInstanceNorm{d}d", (1e-5, 0.1, True), IMAGES[d]) for d in (1, 2, 3)],
+]
+CASES = [*ACTIVATIONS, *DROPOUTS, *LINEAR, *CONVOLUTIONS, *NORMS, *POOLS, *RESHAPING, *SEQUENCES, *LOSSES, *CONTAINERS, *LAZY]
