@@ -8,7 +8,6 @@ rows given as arguments choose.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import flambeau
-from benchmarks.common import paired, peer, report
+from benchmarks.common import chosen, paired, peer, report
 from benchmarks.text import other_library
 from flambeau.nn import functional as F
 from flambeau_audio.models import Wav2Vec2Config, Wav2Vec2Model, load_model
@@ -114,7 +113,7 @@ def main() -> None:
     flambeau.set_num_threads(THREADS)
     results = []
     for name, make, bar in ROWS:
-        if sys.argv[1:] and not any(wanted in name for wanted in sys.argv[1:]):
+        if not chosen(name):
             continue
         mine, other = paired(*make(torch), rounds=5, seconds=0.1)
         result = {"work": name, "flambeau ms": 1000 * mine, "PyTorch ms": 1000 * other if other else None}

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flambeau
-from benchmarks.common import beside, columns, peer, report
+from benchmarks.common import beside, chosen, columns, peer, report
 
 THREADS = 2
 Row = tuple[str, Callable[[Any], Callable[[], Any]], float, float]  # name, maker of a function, billions of operations, bar
@@ -155,10 +155,9 @@ def main() -> None:
     if torch:
         torch.set_num_threads(THREADS)
     flambeau.set_num_threads(THREADS)
-    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
     results = []
     for name, make, work, bar in rows():
-        if wanted and not any(w in name for w in wanted):
+        if not chosen(name):
             continue
         run = flambeau.compile(make(flambeau))
         run()

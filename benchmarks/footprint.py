@@ -57,7 +57,7 @@ def child(library: str, name: str) -> dict[str, float]:
 def spawn(library: str, name: str, cache: Path) -> dict[str, float]:
     """`child` in a fresh process with that cache folder."""
     command = [sys.executable, "-m", "benchmarks.footprint", library, name]
-    environment = {**os.environ, "FLAMBEAU_CACHE": str(cache)}
+    environment = {**os.environ, "FLAMBEAU_HOME": str(cache)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found

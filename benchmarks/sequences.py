@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import flambeau
-from benchmarks.common import beside, columns, peer, report
+from benchmarks.common import beside, chosen, columns, peer, report
 
 THREADS = 2
 Run = Callable[..., Any]
@@ -154,10 +154,9 @@ def main() -> None:
     if torch:
         torch.set_num_threads(THREADS)
     flambeau.set_num_threads(THREADS)
-    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
     results = []
     for name, make, work, bar in ROWS:
-        if wanted and not any(w in name for w in wanted):
+        if not chosen(name):
             continue
         fn, arguments = make(flambeau)
         mine, theirs = flambeau.compile(fn), make(torch) if torch else None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import flambeau
-from benchmarks.common import paired, peer, report
+from benchmarks.common import chosen, paired, peer, report
 from flambeau_text.models import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, load_model
 
 THREADS = 2
@@ -82,7 +82,7 @@ def main() -> None:
     flambeau.set_num_threads(THREADS)
     results = []
     for name, make, their_class, kind, shape, tokens, bar in ROWS:
-        if sys.argv[1:] and not any(wanted in name for wanted in sys.argv[1:]):
+        if not chosen(name):
             continue
         with tempfile.TemporaryDirectory() as folder:
             make().save_pretrained(folder)

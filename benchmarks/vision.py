@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 import flambeau
-from benchmarks.common import paired, peer, report
+from benchmarks.common import chosen, paired, peer, report
 from flambeau_vision import models
 from flambeau_vision import transforms as T
 from flambeau_vision.io import open_image
@@ -121,7 +121,7 @@ def main() -> None:
     library = other_library() if torch else None
     results = []
     for name, make, count, beside, threads, bar in ROWS:
-        if sys.argv[1:] and not any(wanted in name for wanted in sys.argv[1:]):
+        if not chosen(name):
             continue
         flambeau.set_num_threads(threads)
         if torch:
